@@ -1,0 +1,139 @@
+"""CloudEvents in Kafka: reading one record of the `documents` topic, and writing one.
+
+Binary mode keeps the attributes in headers and the data in the value; structured mode keeps all in the value.
+The `cloudevents` package reads both too; ours is here because a record must be judged in microseconds, and because
+what cannot be read must become a reason to park it, never an exception.
+"""
+
+import base64
+import binascii
+from datetime import datetime
+
+import msgspec
+
+from schemas import documents
+from schemas.documents import DocumentEvent
+from schemas.errors import InvalidInput
+from schemas.partitions import partition_of
+from schemas.reading import read
+from schemas.records import Record
+
+STRUCTURED = b"application/cloudevents+json"
+
+
+class Valid(msgspec.Struct, frozen=True):
+    """An event to fold."""
+
+    event: DocumentEvent
+
+
+class Invalid(msgspec.Struct, frozen=True):
+    """An event of a known type, or of no readable type, that breaks the contract: to be parked."""
+
+    reason: str
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """An event of a type that Nenrin does not know: to be counted and passed over."""
+
+    type: str
+
+
+Judgement = Valid | Invalid | Unknown
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    type: str
+    data: bytes
+
+
+class _Structured(msgspec.Struct):
+    type: str
+    specversion: str = ""
+    id: str = ""
+    source: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+    data_base64: str | None = None
+
+
+def judge(record: Record, partitions: int) -> Judgement:
+    """Decide what a record of the `documents` topic is. Never raises for anything that a producer can send.
+
+    `partitions` is the number of partitions of the topic.
+    """
+    try:
+        envelope = _open(record)
+        if isinstance(envelope, Unknown):
+            return envelope
+        event: DocumentEvent = read(envelope.data, documents.DATA_OF[envelope.type])
+        documents.check(event)
+        _check_place(record, event, partitions)
+    except InvalidInput as error:
+        return Invalid(str(error))
+    return Valid(event)
+
+
+def _open(record: Record) -> _Envelope | Unknown:
+    if (record.header("content-type") or b"").lower().startswith(STRUCTURED):
+        return _open_structured(record.value or b"")
+    type_ = _attribute(record, "ce_type")
+    if type_ not in documents.DATA_OF:
+        return Unknown(type_)
+    for name in ("ce_specversion", "ce_id", "ce_source"):
+        _attribute(record, name)
+    if record.value is None:
+        raise InvalidInput("value", "empty; to remove a document, send an event of type " + documents.REMOVED)
+    return _Envelope(type_, record.value)
+
+
+def _attribute(record: Record, name: str) -> str:
+    raw = record.header(name)
+    if not raw:
+        raise InvalidInput(name, "header missing or empty")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(name, "header is not UTF-8") from error
+
+
+def _open_structured(value: bytes) -> _Envelope | Unknown:
+    event = read(value, _Structured)
+    if not event.type:
+        raise InvalidInput("type", "empty")
+    if event.type not in documents.DATA_OF:
+        return Unknown(event.type)
+    for name in ("specversion", "id", "source"):
+        if not getattr(event, name):
+            raise InvalidInput(name, "missing")
+    return _Envelope(event.type, _structured_data(event))
+
+
+def _structured_data(event: _Structured) -> bytes:
+    if event.data_base64 is None:
+        return bytes(event.data)
+    try:
+        return base64.b64decode(event.data_base64, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidInput("data_base64", "not base64") from error
+
+
+def _check_place(record: Record, event: DocumentEvent, partitions: int) -> None:
+    key = documents.key_of(event.collection, event.document_id)
+    if record.key != key:
+        raise InvalidInput("key", "does not match the data: {collection}/{document_id} was expected")
+    if (home := partition_of(key, partitions)) != record.partition:
+        raise InvalidInput(
+            "partition", f"the key belongs to partition {home} by murmur2, but lies in {record.partition}"
+        )
+
+
+def headers(event: DocumentEvent, event_id: str, source: str, time: datetime) -> list[tuple[str, bytes]]:
+    """The binary-mode headers of an event. `time` must be aware."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event_id.encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", documents.TYPE_OF[type(event)].encode()),
+        ("ce_time", time.isoformat().encode()),
+        ("content-type", b"application/json"),
+    ]
