@@ -1,0 +1,31 @@
+"""Documents as readers see them: the last event of a document wins."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import MetaData
+
+from projections.documents import tables
+from projections.documents.evolve import evolve
+from projections.port import Entry, Folded
+
+NAME = "documents"
+
+
+class Documents:
+    """The read model of `GET /v1/collections/{c}/documents…`: a fold of the source topic itself."""
+
+    name = NAME
+    tables = ("documents",)
+    tallied = "0, content_hash, 0"
+
+    def define(self, schema: str, dimensions: int | None) -> MetaData:
+        """The tables in a generation's schema."""
+        return tables.define(schema)
+
+    def columns(self, table: str) -> tuple[str, ...]:
+        """The columns of a row that `evolve` makes."""
+        return tables.COLUMNS
+
+    def evolve(self, entries: Sequence[Entry]) -> list[Folded]:
+        """The fold."""
+        return evolve(entries)

@@ -1,0 +1,54 @@
+"""The fold of document events into rows. Pure."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from projections.digests import hash_of, signed
+from projections.port import Change, Entry, Folded, Place
+from schemas.documents import DocumentAdded, DocumentEvent
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def evolve(entries: Sequence[Entry]) -> list[Folded]:
+    """Fold a batch of one partition: only the last event of a document survives, so no row is written twice."""
+    last: dict[tuple[str, str], tuple[Place, DocumentEvent]] = {}
+    for entry in entries:
+        if isinstance(entry.content, Change):
+            event = entry.content.event
+            last[event.collection, event.document_id] = (entry.place, event)
+    return [_folded(place, event) for place, event in last.values()]
+
+
+def _folded(place: Place, event: DocumentEvent) -> Folded:
+    if not isinstance(event, DocumentAdded):
+        return Folded(event.collection, event.document_id)
+    metadata = msgspec.json.encode(event.metadata).decode()
+    content = hash_of(
+        event.collection,
+        event.document_id,
+        place.topic,
+        place.partition,
+        place.offset,
+        event.title,
+        event.text,
+        metadata,
+        event.source_uri,
+        place.time,
+    )
+    row = (
+        event.collection,
+        event.document_id,
+        place.topic,
+        place.partition,
+        place.offset,
+        event.title,
+        event.text,
+        metadata,
+        event.source_uri,
+        _EPOCH + timedelta(milliseconds=place.time),
+        signed(content),
+    )
+    return Folded(event.collection, event.document_id, {"documents": (row,)}, documents=1, content=content)
