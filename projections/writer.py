@@ -19,7 +19,7 @@ from projections.digests import Tally
 from projections.generations.tables import schema_of
 from projections.port import Entry, Folded, ReadModel
 from projections.positions import Position, after, continuing
-from schemas.errors import Fenced, OtherIncarnation, TopicMismatch
+from schemas.errors import Fenced, NotClaimed, OtherIncarnation, TopicMismatch
 
 log = structlog.get_logger()
 
@@ -83,8 +83,12 @@ class Writer:
         self._claims: dict[int, Claim] = {}
         self._turn = asyncio.Lock()  # a rebalance may ask for a claim while a batch is being applied
 
-    async def close(self) -> None:
-        """Let go of the connection, and of all claims."""
+    async def release(self) -> None:
+        """Finish what is being written, and let go of the connection and of all claims."""
+        async with self._turn:
+            self._let_go()
+
+    def _let_go(self) -> None:
         self._claims = {}
         if self._connection is not None:
             self._connection.terminate()
@@ -98,7 +102,7 @@ class Writer:
         `OtherIncarnation` when the topic is not the one that the positions count, and `DatabaseAway`.
         """
         async with self._turn:
-            await self.close()
+            self._let_go()
             self._connection = connection = await connect(self._dsn, application=f"nenrin projector {self._schema}")
             with translated():
                 await connection.execute(self._sql(_TERMINATE), topic, list(partitions))
@@ -125,20 +129,20 @@ class Writer:
                 )
 
     def position(self, partition: int) -> Position:
-        """Where a claimed partition stands. Raises `Fenced` when it isn't claimed here."""
+        """Where a claimed partition stands. Raises `NotClaimed`."""
         return self._claim(partition).position
 
     def _claim(self, partition: int) -> Claim:
         try:
             return self._claims[partition]
         except KeyError:
-            raise Fenced(f"{self._schema}: partition {partition} is not claimed here") from None
+            raise NotClaimed(f"{self._schema}: partition {partition} is not claimed here") from None
 
     async def apply(self, partition: int, entries: Sequence[Entry]) -> Position:
         """Apply a batch of one partition in one transaction, and say where it stands then.
 
         Duplicates fall away. An event that Postgres refuses is found by halving and parked; its neighbours go on.
-        Raises `Gap`, `Fenced`, `DatabaseAway`; then nothing of the batch is written.
+        Raises `NotClaimed`, `Gap`, `Fenced`, `DatabaseAway`; then nothing of the batch is written.
         """
         async with self._turn:
             claim = self._claim(partition)
@@ -164,7 +168,7 @@ class Writer:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:
         if self._connection is None:
-            raise Fenced(f"{self._schema}: nothing is claimed here")
+            raise NotClaimed(f"{self._schema}: nothing is claimed here")
         with translated():
             async with self._connection.transaction():
                 yield self._connection

@@ -87,21 +87,22 @@ def check_document_id(document_id: str) -> None:
         raise InvalidInput("document_id", f"at most {ID_CHARACTERS} characters, got {len(document_id)}")
     if found := _CONTROL.search(document_id):
         raise InvalidInput("document_id", f"control character U+{ord(found[0]):04X} at {found.start()}")
-    _check_characters("document_id", document_id)
+    check_characters("document_id", document_id)
 
 
 def _check_text(text: str) -> None:
-    _check_characters("text", text)
+    check_characters("text", text)
     if (size := len(text.encode())) > TEXT_BYTES:
         raise InvalidInput("text", f"at most {TEXT_BYTES:,} bytes of UTF-8, got {size:,}; split the document")
 
 
 def _check_optional(field: str, value: str | None) -> None:
     if value is not None:
-        _check_characters(field, value)
+        check_characters(field, value)
 
 
-def _check_characters(field: str, value: str) -> None:
+def check_characters(field: str, value: str) -> None:
+    """Raise `InvalidInput` for U+0000 and lone surrogates, which neither UTF-8 nor Postgres can hold."""
     if "\0" in value:
         raise InvalidInput(field, f"U+0000 at {value.index(chr(0))}")
     if not value.isascii() and (found := _SURROGATE.search(value)):
@@ -113,7 +114,7 @@ def _check_metadata(metadata: Mapping[str, Any]) -> None:
         return
     for key, value in metadata.items():
         field = f"metadata.{_shown(key)[1:-1]}"
-        _check_characters(field, key)
+        check_characters(field, key)
         for scalar in value if isinstance(value, list) else (value,):
             _check_scalar(field, scalar)
     if (size := len(msgspec.json.encode(metadata))) > METADATA_BYTES:
@@ -122,7 +123,7 @@ def _check_metadata(metadata: Mapping[str, Any]) -> None:
 
 def _check_scalar(field: str, value: object) -> None:
     if isinstance(value, str):
-        _check_characters(field, value)
+        check_characters(field, value)
     elif isinstance(value, (dict, list)):
         raise InvalidInput(field, "nested; values are scalars, null or arrays of scalars")
     elif isinstance(value, int) and value not in _SIGNED_64:

@@ -44,6 +44,10 @@ class Fenced(NenrinError):
     """Another process claimed the partition: nothing was written, and this owner must leave."""
 
 
+class NotClaimed(NenrinError):
+    """The partition was let go, here, before the batch's turn came; its next owner reads it again."""
+
+
 class Gap(NenrinError):
     """A record's coverage begins after the position: applying it would lose what lies between."""
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from math import isfinite
 from typing import TypeVar
 
 import msgspec
@@ -37,40 +39,27 @@ def _wrong_shape(message: str) -> InvalidInput:
 def _wrong_json(raw: bytes, message: str) -> InvalidInput:
     """Say which member is at fault, which the fast decoder does not: a second, slow look, at bad input only."""
     try:
-        value = json.loads(raw.decode(), parse_constant=_refuse_constant)
+        value = json.loads(raw.decode())
     except UnicodeDecodeError as error:
         return InvalidInput("", f"not UTF-8: byte {error.start}")
     except RecursionError:
         return InvalidInput("", "nested too deeply")
-    except _Constant as constant:
-        return InvalidInput("", f"{constant} is not JSON: numbers are finite")
     except ValueError as error:
         return InvalidInput("", f"not JSON: {error}")
-    at = _surrogate_in(value)
-    return InvalidInput("", message) if at is None else InvalidInput(at, "lone surrogate")
+    return next(_faults(value), InvalidInput("", message))
 
 
-class _Constant(Exception):
-    pass
-
-
-def _refuse_constant(name: str) -> object:
-    raise _Constant(name)
-
-
-def _surrogate_in(value: object, path: str = "") -> str | None:
-    """The path of the first string with a lone surrogate."""
-    if isinstance(value, str):
-        return path if _SURROGATE.search(value) else None
-    if isinstance(value, dict):
-        members = [
-            (f"{path}.{ascii(key)[1:-1]}" if path else ascii(key)[1:-1], key, item) for key, item in value.items()
-        ]
-        return next((found for at, key, item in members if (found := _at(at, key, item)) is not None), None)
-    if isinstance(value, list):
-        return next((found for item in value if (found := _surrogate_in(item, path)) is not None), None)
-    return None
-
-
-def _at(path: str, key: str, value: object) -> str | None:
-    return path if _SURROGATE.search(key) else _surrogate_in(value, path)
+def _faults(value: object, path: str = "") -> Iterator[InvalidInput]:
+    """What Python reads and JSON does not have: lone surrogates, NaN and infinities."""
+    if isinstance(value, str) and _SURROGATE.search(value):
+        yield InvalidInput(path, "lone surrogate")
+    elif isinstance(value, float) and not isfinite(value):
+        yield InvalidInput(path, f"{value} is not JSON: numbers are finite")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            at = f"{path}.{ascii(key)[1:-1]}" if path else ascii(key)[1:-1]
+            yield from _faults(key, at)
+            yield from _faults(item, at)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _faults(item, path)

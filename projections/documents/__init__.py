@@ -15,7 +15,7 @@ class Documents:
     """The read model of `GET /v1/collections/{c}/documents…`: a fold of the source topic itself."""
 
     name = NAME
-    tables = ("documents",)
+    tables: tuple[str, ...] = ("documents",)
     tallied = "0, content_hash, 0"
 
     def define(self, schema: str, dimensions: int | None) -> MetaData:

@@ -15,7 +15,7 @@ class Passages:
     """The read model of search and of collections: a fold of the derived topic. `language` configures text search."""
 
     name = NAME
-    tables = ("documents", "passages")
+    tables: tuple[str, ...] = ("documents", "passages")
     tallied = "passages, content_hash, vector_hash"
 
     def __init__(self, language: str = "english") -> None:

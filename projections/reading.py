@@ -1,0 +1,274 @@
+"""The one shape of answer: rows, version, lag and generation out of one SQL statement, so that they agree.
+
+A read model says how its rows are found (a `Shape`); this adds the frame: the pointer's value, the positions, the
+log's ends and the parked events, all in the snapshot that the rows come from.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from projections.database import prepare, translated
+from projections.generations.tables import schema_of
+from projections.lag import Frame, Lag, lag_of, observed_at, version_of
+from schemas.errors import DatabaseAway, GenerationMissing
+from schemas.versions import Version
+
+CONNECTIONS = 16
+CONNECT_WITHIN = 5.0
+ANSWER_WITHIN = 30.0
+
+# Statements are prepared once and run with any parameters, so their plans must not hang on guesses about these:
+# where an index can serve, it does. Planning anew each time would cost more than the search itself.
+SESSION = {
+    "application_name": "nenrin query",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_sort": "off",
+    "enable_incremental_sort": "off",
+    "jit": "off",
+    "hnsw.iterative_scan": "relaxed_order",
+}
+
+_GENERATIONS = """
+SELECT p.name, p.live, g.generation, g.encoder,
+    (SELECT atttypmod FROM pg_attribute WHERE attrelid = passages AND attname = 'vector') AS dimensions,
+    (SELECT substring(pg_get_expr(d.adbin, d.adrelid) FROM '''(\\w+)''::regconfig')
+        FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+        WHERE d.adrelid = passages AND a.attname = 'lexemes') AS language
+FROM nenrin.projections p JOIN nenrin.generations g ON g.projection = p.name,
+    to_regclass(format('%I.passages', p.name || '_g' || g.generation)) AS passages
+ORDER BY p.name, g.generation
+"""
+
+_FRAME = """
+SELECT json_build_object(
+    'live', (SELECT live FROM nenrin.projections WHERE name = '{projection}'),
+    'encoder', (SELECT encoder FROM nenrin.generations WHERE projection = '{projection}' AND generation = {number}),
+    'now', extract(epoch FROM clock_timestamp()),
+    'parked', (SELECT count(*) FROM {schema}.parked WHERE resolved_by IS NULL),
+    'partitions', (
+        SELECT json_agg(json_build_array(
+            p.topic, p.partition, p.next, p.epoch, p.incarnation, extract(epoch FROM p.committed_at),
+            h.head, h.incarnation, extract(epoch FROM h.observed_at), o.position, extract(epoch FROM o.produced_at)
+        ) ORDER BY p.topic, p.partition)
+        FROM {schema}.positions p
+        LEFT JOIN nenrin.heads h ON h.topic = p.topic AND h.partition = p.partition
+        LEFT JOIN nenrin.oldest o ON o.projection = '{projection}' AND o.generation = {number}
+            AND o.topic = p.topic AND o.partition = p.partition
+    )
+)
+"""
+
+_decode_frame = msgspec.json.Decoder(Frame).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Generation(msgspec.Struct, frozen=True):
+    """What has to be known of a generation to ask it something. `language` is that of its text search."""
+
+    projection: str
+    number: int
+    live: int
+    encoder: str | None = None
+    dimensions: int | None = None
+    language: str | None = None
+
+    @property
+    def schema(self) -> str:
+        """Its schema in Postgres."""
+        return schema_of(self.projection, self.number)
+
+
+Shape = Callable[[Generation], str]
+"""SQL for a generation: the common table expressions of a read, the last of them `rows (n, body)`: JSON, by number."""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A shape, and the values of its parameters."""
+
+    shape: Shape
+    values: tuple[Any, ...] = ()
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """The member `projection` of every answer: which generation spoke, and how much of the log it has seen."""
+
+    name: str
+    generation: int
+    encoder: str | None
+    version: str
+    lag_events: int | None
+    lag_seconds: float | None
+    state: str
+    head_observed_at: str | None
+    parked: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a generation showed at a version: rows as JSON, in order."""
+
+    generation: Generation
+    version: Version
+    lag: Lag
+    standing: Standing
+    rows: tuple[bytes, ...]
+
+    def projection(self) -> bytes:
+        """`standing` as JSON."""
+        return _encode(self.standing)
+
+
+def answer_of(generation: Generation, frame: Frame, rows: Sequence[bytes]) -> Answer:
+    """Put an answer together from what one statement returned."""
+    version, lag, seen = version_of(frame.partitions), lag_of(frame), observed_at(frame)
+    standing = Standing(
+        generation.projection,
+        generation.number,
+        frame.encoder,
+        version.token(),
+        lag.events,
+        lag.seconds,
+        lag.state.value,
+        None if seen is None else rfc3339(seen),
+        frame.parked,
+    )
+    return Answer(generation, version, lag, standing, tuple(rows))
+
+
+def rfc3339(seconds: float) -> str:
+    """A time as RFC 3339, UTC, with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def frame_of(generation: Generation) -> str:
+    """SQL for the frame of a generation, as one JSON value."""
+    return _FRAME.format(projection=generation.projection, number=generation.number, schema=generation.schema)
+
+
+def statement(shape: Shape, generation: Generation) -> str:
+    """The one statement: row 0 is the frame, then the shape's rows."""
+    frame = frame_of(generation)
+    return f"WITH {shape(generation)}\nSELECT 0 AS n, ({frame}) AS body UNION ALL SELECT n, body FROM rows"
+
+
+@asynccontextmanager
+async def connections(dsn: str) -> AsyncIterator[asyncpg.Pool]:
+    """Connections to read with, made when they are first needed: Postgres may be away when this begins."""
+    pool = asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=CONNECTIONS,
+        max_inactive_connection_lifetime=0,
+        timeout=CONNECT_WITHIN,
+        command_timeout=ANSWER_WITHIN,
+        server_settings=SESSION,
+        init=prepare,
+        reset=_leave,
+    )
+    await pool
+    try:
+        yield pool
+    finally:
+        pool.terminate()
+
+
+async def _leave(_: asyncpg.Connection) -> None:
+    """Nothing to reset: reads change nothing about a session, and a reset would cost a round trip each."""
+
+
+class Reader:
+    """Asks generations questions."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._generations: dict[str, dict[int, Generation]] = {}
+        self._statements: dict[tuple[Shape, Generation], str] = {}
+
+    async def read(
+        self, projection: str, ask: Callable[[Generation], Question], number: int | None = None
+    ) -> Answer:
+        """Ask the live generation of a projection, or generation `number`.
+
+        `ask` makes the question once it is known whom it goes to. Raises `GenerationMissing`, `DatabaseAway`, and
+        whatever `ask` raises.
+        """
+        generation = await self.generation(projection, number)
+        answer = await self._run(generation, ask(generation))
+        if answer is None:  # the pointer moved, or the generation was dropped: look again, once
+            self.forget()
+            generation = await self.generation(projection, number)
+            answer = await self._run(generation, ask(generation))
+        if answer is None:
+            raise DatabaseAway(f"{projection} is being promoted: its live generation changed twice in one read")
+        return answer
+
+    async def _run(self, generation: Generation, question: Question) -> Answer | None:
+        try:
+            found = await self.fetch(self._statement(question.shape, generation), *question.values)
+        except GenerationMissing:
+            return None
+        found.sort(key=_number)
+        frame = _decode_frame(found[0][1])
+        if frame.live != generation.live:
+            return None
+        return answer_of(generation, frame, [row[1].encode() for row in found[1:]])
+
+    def _statement(self, shape: Shape, generation: Generation) -> str:
+        key = (shape, generation)
+        if (known := self._statements.get(key)) is None:
+            known = self._statements[key] = statement(shape, generation)
+        return known
+
+    async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
+        """Run a statement. Raises `DatabaseAway`, `GenerationMissing`."""
+        with translated():
+            async with self._pool.acquire(timeout=CONNECT_WITHIN) as connection:
+                found: list[asyncpg.Record] = await connection.fetch(sql, *values)
+                return found
+
+    def forget(self) -> None:
+        """Forget which generations there are; the next question looks again."""
+        self._generations = {}
+        self._statements = {}
+
+    async def generation(self, projection: str, number: int | None = None) -> Generation:
+        """The live generation of a projection, or the one of that number. Raises `GenerationMissing`."""
+        known = await self.generations()
+        found = known.get(projection)
+        if found is None or (number is not None and number not in found):
+            self.forget()  # it may have been made since
+            found = (await self.generations()).get(projection)
+        if not found:
+            raise GenerationMissing(f"there is no projection {projection!r} here; `nenrin init` makes them")
+        wanted = next(iter(found.values())).live if number is None else number
+        if wanted not in found:
+            raise GenerationMissing(
+                f"{projection} has no generation {wanted}; there are {', '.join(map(str, found))}"
+            )
+        return found[wanted]
+
+    async def generations(self) -> dict[str, dict[int, Generation]]:
+        """Every generation, by projection and number, as last looked up."""
+        if not self._generations:
+            self._generations = _by_projection(await self.fetch(_GENERATIONS))
+        return self._generations
+
+
+def _number(row: asyncpg.Record) -> int:
+    number: int = row[0]
+    return number
+
+
+def _by_projection(rows: Sequence[asyncpg.Record]) -> dict[str, dict[int, Generation]]:
+    found: dict[str, dict[int, Generation]] = {}
+    for row in rows:
+        generation = Generation(
+            row["name"], row["generation"], row["live"], row["encoder"], row["dimensions"], row["language"]
+        )
+        found.setdefault(generation.projection, {})[generation.number] = generation
+    return found
