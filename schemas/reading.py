@@ -54,7 +54,7 @@ def _faults(value: object, path: str = "") -> Iterator[InvalidInput]:
     if isinstance(value, str) and _SURROGATE.search(value):
         yield InvalidInput(path, "lone surrogate")
     elif isinstance(value, float) and not isfinite(value):
-        yield InvalidInput(path, f"{value} is not JSON: numbers are finite")
+        yield InvalidInput(path, f"{json.dumps(value)} is not JSON: numbers are finite")
     elif isinstance(value, dict):
         for key, item in value.items():
             at = f"{path}.{ascii(key)[1:-1]}" if path else ascii(key)[1:-1]

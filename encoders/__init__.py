@@ -1,0 +1,1 @@
+"""Texts to vectors, for the embedder and the query service alike: the only package that imports torch."""
