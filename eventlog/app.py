@@ -1,0 +1,132 @@
+"""The Faust application of a process that keeps its own positions, and how it runs."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import faust
+import structlog
+from faust.app.base import BootStrategy
+
+from eventlog.connection import KafkaSettings
+from eventlog.ending import exit_on_error
+from eventlog.inbox import Inbox
+from eventlog.positioned import Claim, PositionedConsumer, PositionedTransport, Reading, Release, delivered
+
+LEAVE_WITHIN = 5.0
+"""Seconds to leave the consumer group in. A group that nobody left takes the session timeout to notice."""
+
+log = structlog.get_logger()
+
+
+class _ConsumerOnly(BootStrategy):
+    """Faust's own producer can't be idempotent without its transactions, so none is started; nor any web server."""
+
+    enable_kafka_producer = False
+    enable_web = False
+
+
+class App(faust.App):
+    """Faust, without a folder of its own in the working directory."""
+
+    BootStrategy = _ConsumerOnly
+
+    def _create_directories(self) -> None:
+        pass
+
+
+def create_app(name: str, kafka: KafkaSettings, inboxes: Iterable[Inbox], claim: Claim, release: Release) -> App:
+    """An application and consumer group `name`; an agent for each inbox puts the topic's deliveries into it.
+
+    `claim` is called after every assignment with all partitions that the process now owns, `release` before they are
+    taken away. An error in either ends the process.
+    """
+    app = App(
+        kafka.real(name),
+        broker=kafka.faust(),
+        key_serializer="raw",
+        value_serializer="raw",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        # More than the inboxes let in: Faust's queue is never what is full.
+        stream_buffer_maxsize=65536,
+        broker_request_timeout=30.0,
+        broker_session_timeout=6.0,
+        broker_heartbeat_interval=2.0,
+        broker_rebalance_timeout=10.0,
+        worker_redirect_stdouts=False,
+        web_enabled=False,
+    )
+    reading = Reading(kafka, inboxes, claim, release)
+    app.transport = PositionedTransport(app, reading)
+    app.on_partitions_revoked.connect(_let_go)  # type: ignore[arg-type]  # its union of signatures fits none
+    for inbox in reading.inboxes.values():
+        _add_agent(app, kafka.real(inbox.topic), inbox)
+    return app
+
+
+def _add_agent(app: App, name: str, inbox: Inbox) -> None:
+    # No acks: what Kafka would be told is not where the process goes on.
+    topic = app.topic(name, key_type=bytes, value_type=bytes, acks=False)
+
+    async def receive(stream: Any) -> None:
+        """Put what arrives where the process takes it from. Never waits: a full inbox is not fetched for."""
+        with exit_on_error(f"receiving {inbox.topic}"):
+            async for event in stream.events():
+                inbox.put(*delivered(event))
+
+    app.agent(topic, name=f"receive.{inbox.topic}")(receive)
+
+
+async def _let_go(app: Any, *_: Any, **__: Any) -> None:
+    await _consumer(app).let_go()
+
+
+def _consumer(app: Any) -> PositionedConsumer:
+    consumer = app.consumer
+    assert isinstance(consumer, PositionedConsumer)
+    return consumer
+
+
+async def run_app(app: App, *work: Callable[[], Awaitable[None]]) -> None:
+    """Run the application, and `work` beside it, until SIGTERM or SIGINT.
+
+    Then the process finishes what it is writing, leaves the consumer group, so that another takes over at once, and
+    returns. Work that ends, with or without an exception, ends the process: none of it is meant to.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    working = [loop.create_task(_forever(each)) for each in work]
+    running = loop.create_task(_run(app))
+    await stop.wait()
+    log.info("stopping")
+    try:
+        async with asyncio.timeout(LEAVE_WITHIN):
+            await _consumer(app).let_go()
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+            await app.stop()
+    except TimeoutError:
+        log.warning("left without a goodbye", within=LEAVE_WITHIN)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def _forever(work: Callable[[], Awaitable[None]]) -> None:
+    with exit_on_error(getattr(work, "__qualname__", "working")):
+        await work()
+        raise RuntimeError("work that should go on for ever has ended")
+
+
+async def _run(app: App) -> None:
+    with exit_on_error("running"):
+        await app.start()
+        await app.wait_until_stopped()
+        if app.crash_reason is not None:
+            raise app.crash_reason
