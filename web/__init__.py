@@ -1,0 +1,1 @@
+"""What both HTTP services share: raw paths, problems, bodies, status pages, serving."""

@@ -1,0 +1,65 @@
+"""JSON bodies, read strictly, and described for the OpenAPI document."""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import msgspec
+from litestar import Request
+from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+
+from schemas.reading import read
+from web.problems import BODY_LIMIT, problem, too_large
+
+T = TypeVar("T")
+
+DRAINED = 16 * BODY_LIMIT
+"""How much of a refused body is still read: a client that is busy sending would never see the refusal otherwise."""
+
+
+async def read_body(request: Request[Any, Any, Any], shape: type[T]) -> T:
+    """The body as `shape`. Raises `InvalidInput`; a body over the limit ends in 413, an encoded one in 415.
+
+    Whatever `Content-Type` says, the body is JSON: HTTP clients that set another one by default are many.
+    """
+    body = await _received(request)
+    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
+        raise problem(
+            415,
+            "unsupported-encoding",
+            "Encoded bodies are not taken",
+            f"Content-Encoding is {encoding[:40]!r}; send the body without one.",
+            field="Content-Encoding",
+        )
+    return read(body, shape)
+
+
+async def _received(request: Request[Any, Any, Any]) -> bytes:
+    refusal = too_large("body", f"A body has at most {BODY_LIMIT:,} bytes; split it.")
+    if int(request.headers.get("content-length") or 0) > DRAINED:
+        raise refusal
+    parts, size, more = [], 0, True
+    while more and size <= DRAINED:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise problem(400, "cut-off", "The body was cut off", "The client went away while sending.", field="body")
+        size += len(message["body"])
+        if size <= BODY_LIMIT:
+            parts.append(message["body"])
+        more = message.get("more_body", False)
+    if size > BODY_LIMIT:
+        raise refusal
+    return b"".join(parts)
+
+
+def described(shape: type[msgspec.Struct]) -> type[Operation]:
+    """An `operation_class` for a handler that reads its body with `read_body`."""
+    _, components = msgspec.json.schema_components([shape], ref_template="#/components/schemas/{name}")
+    # Litestar renders a dict just as it renders its own Schema
+    schema = cast(Schema, components[shape.__name__])
+
+    @dataclass
+    class Described(Operation):
+        def __post_init__(self) -> None:
+            self.request_body = RequestBody({"application/json": OpenAPIMediaType(schema)}, required=True)
+
+    return Described
