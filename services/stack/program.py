@@ -1,0 +1,63 @@
+"""What the supervisor needs to know to run one process."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+LAUNCHER = Path(__file__).with_name("launch.py")
+SETTLED_AFTER = 1.5
+
+
+@dataclass(frozen=True)
+class User:
+    """The account that a process runs as, when it isn't ours."""
+
+    uid: int
+    gid: int
+
+
+async def survives() -> bool:
+    """The readiness of a process that has no port to ask: it has lived through its first moments."""
+    await asyncio.sleep(SETTLED_AFTER)
+    return True
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process: how to start it and in which folder, how to tell that it answers, and how to end it."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    url: str = ""
+    user: User | None = None
+    answers: Callable[[], Awaitable[bool]] = survives
+    before_start: Callable[[], None] = lambda: None
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_patience: float = 10.0
+    orphan_signal: signal.Signals = signal.SIGKILL
+    start_patience: float = 60.0
+
+    def launch(self, parent: int) -> tuple[str, ...]:
+        """The command line, by way of the launcher, which makes the process end when `parent` does."""
+        return launched(self.command, user=self.user, death_signal=self.orphan_signal, parent=parent)
+
+
+def launched(
+    command: tuple[str, ...],
+    *,
+    user: User | None = None,
+    death_signal: signal.Signals | None = None,
+    parent: int | None = None,
+) -> tuple[str, ...]:
+    """Wrap a command so that it runs as `user` and gets `death_signal` when `parent` ends."""
+    options: list[str] = []
+    if user is not None:
+        options += ["--uid", str(user.uid), "--gid", str(user.gid)]
+    if death_signal is not None:
+        options += ["--death-signal", str(int(death_signal)), "--parent", str(parent)]
+    return (sys.executable, "-I", "-S", str(LAUNCHER), *options, "--", *command)

@@ -1,0 +1,52 @@
+"""What `nenrin up` shows: a live table on a terminal, a line for each change elsewhere."""
+
+import contextlib
+from datetime import datetime
+
+import psutil
+from rich.table import Table
+from rich.text import Text
+
+from services.stack.process import Process, State
+from services.stack.supervisor import Stack
+
+COLOURS = {State.RUNNING: "green", State.STARTING: "yellow", State.WAITING: "red", State.FAILED: "bold red"}
+
+
+def line(process: Process) -> str:
+    """One change of one process, for a log."""
+    name, state = process.program.name, process.state
+    why = f"after {process.ending}" if state is State.WAITING else ""
+    pid = f"pid {process.pid}" if process.pid is not None and not why else ""
+    return f"{datetime.now():%H:%M:%S} {name:<10} {state:<10} {pid:<12}{why or process.program.url}".rstrip()
+
+
+def table(stack: Stack) -> Table:
+    """All processes as they are now."""
+    shown = Table(title=f"Nenrin in {stack.folder.path}", title_justify="left", header_style="bold", box=None)
+    for column in ("process", "state", "pid", "restarts", "memory", "where"):
+        shown.add_column(column, justify="right" if column in {"pid", "restarts", "memory"} else "left")
+    for name, process in stack.processes.items():
+        state = Text(process.state, style=COLOURS.get(process.state, ""))
+        shown.add_row(
+            name, state, str(process.pid or ""), str(process.restarts or ""), memory(process), process.program.url
+        )
+    return shown
+
+
+def memory(process: Process) -> str:
+    """Resident memory of a process and its children; what children share with their parent counts once."""
+    total = 0
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        leader = psutil.Process(process.pid)
+        total += leader.memory_info().rss
+        for child in leader.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                total += own(child)
+    return f"{total / 2**20:,.0f} MiB" if total else ""
+
+
+def own(child: psutil.Process) -> int:
+    """Resident memory that isn't shared; only Linux tells the two apart."""
+    resident = child.memory_info()
+    return int(resident.rss - getattr(resident, "shared", 0))

@@ -1,0 +1,179 @@
+"""The embedded stack as one object: `async with Stack(folder) as stack`.
+
+Kafka and Postgres start together, then `nenrin init` runs, then Nenrin's own processes start together. What dies is
+started again. Everything ends in the reverse order, or with this process, however it ends.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from services.stack.errors import StartFailed
+from services.stack.files import StateFolder
+from services.stack.kafka import Kafka
+from services.stack.ports import Ports
+from services.stack.postgres import Passwords, Postgres
+from services.stack.process import Process, State
+from services.stack.program import launched
+from services.stack.python_services import SERVICES, PythonServices
+from services.stack.record import end_last_run, recorded
+
+START_WITHIN = 120.0
+SERVERS = ("kafka", "postgres")
+
+
+class Stack:
+    """Everything on this machine, in one state folder.
+
+    `services` names what runs beside Kafka and Postgres, in any number of instances (`embedder`, `embedder-2`);
+    with none of them nothing is initialised either, and the two servers are all there is. `watch` is told whenever
+    a process starts, answers, dies or is stopped.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        free_ports: bool = False,
+        partitions: int = 4,
+        services: Sequence[str] = SERVICES,
+        watch: Callable[[Process], None] | None = None,
+    ) -> None:
+        self.folder = StateFolder(state.resolve())
+        self.processes: dict[str, Process] = {}
+        self._free_ports = free_ports
+        self._partitions = partitions
+        self._services = services
+        self._watch = watch
+        self._answered = False
+        self._resources = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException:
+            await self._resources.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._resources.aclose()
+
+    @property
+    def endpoints(self) -> dict[str, Any]:
+        """What `endpoints.json` says: where everything answers, and the pids of the processes."""
+        http = [process for name, process in self.processes.items() if name in {"command", "query"}]
+        urls = {process.program.name: process.program.url for process in http}
+        return {**urls, "kafka": self.kafka.address, "postgres": self.postgres.dsn, "processes": self.pids}
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes that aren't stopped."""
+        return {name: process.pid for name, process in self.processes.items() if process.pid is not None}
+
+    def pid(self, name: str) -> int:
+        """The pid of one of them."""
+        return self.pids[name]
+
+    async def stop(self, name: str) -> None:
+        """Stop one process, and leave it so."""
+        await self.processes[name].stop()
+
+    async def start(self, name: str) -> None:
+        """Start one process that was stopped, or another instance of a service; return when it answers."""
+        if name not in self.processes:
+            self._add(name)
+        await self.processes[name].start()
+
+    async def _open(self) -> None:
+        self._resources.enter_context(self.folder.locked())
+        self.folder.endpoints.unlink(missing_ok=True)
+        await asyncio.to_thread(end_last_run, self.folder.record)
+        await self._configure()
+        self._resources.push_async_callback(self._close)
+        try:
+            async with asyncio.timeout(START_WITHIN):
+                await self._start_all()
+        except TimeoutError:
+            raise StartFailed(f"not everything answers after {START_WITHIN:.0f} s:\n{self._silent()}") from None
+        self._answered = True
+        self._write_endpoints()
+
+    async def _configure(self) -> None:
+        state = self.folder.path
+        ports = Ports.free() if self._free_ports else Ports()
+        ports.check((*SERVERS, "controller", *(name for name in self._services if hasattr(ports, name))))
+        passwords = Passwords.kept_in(self.folder.passwords)
+        self.kafka = await Kafka.installed(state / "kafka", ports.kafka, ports.controller)
+        self.postgres = Postgres.installed(state / "postgres", ports.postgres, passwords)
+        self.python = PythonServices(
+            state, ports, self._partitions, self.kafka.address, self.postgres.dsn, self.postgres.reader_dsn
+        )
+
+    async def _start_all(self) -> None:
+        await together(self.kafka.prepare(), self.postgres.prepare())
+        await together(*(self.start(name) for name in SERVERS))
+        if self._services:
+            await self._initialise()
+            await together(*(self.start(name) for name in self._services))
+
+    def _add(self, name: str) -> None:
+        servers = {"kafka": self.kafka.program, "postgres": self.postgres.program}
+        program = servers.get(name, partial(self.python.program, name))()
+        self.processes[name] = Process(program, self.folder.log(name), self._changed)
+
+    async def _initialise(self) -> None:
+        """Make topics, roles and the control schema, or check them."""
+        init = await asyncio.create_subprocess_exec(
+            *launched(self.python.command("init")),
+            env=self.python.environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await init.communicate()
+        self.folder.log("init").write_bytes(output)
+        if init.returncode:
+            raise StartFailed(f"nenrin init ended with status {init.returncode}:\n{output.decode(errors='replace')}")
+
+    async def _close(self) -> None:
+        """End everything, the servers last, and leave no trace of a running stack."""
+        self._answered = False
+        self.folder.endpoints.unlink(missing_ok=True)
+        clients = [process for name, process in self.processes.items() if name not in SERVERS]
+        servers = [process for name, process in self.processes.items() if name in SERVERS]
+        for group in (clients, servers):
+            await asyncio.gather(*(process.stop() for process in group))
+        self.folder.record.unlink(missing_ok=True)
+
+    def _changed(self, process: Process) -> None:
+        """Write down what runs now, for clients and for whoever must clean up after us."""
+        if process.state in {State.STARTING, State.STOPPED}:
+            self.folder.write(self.folder.record, recorded(self.pids))
+            self._write_endpoints()
+        if self._watch is not None:
+            self._watch(process)
+
+    def _write_endpoints(self) -> None:
+        if self._answered:
+            self.folder.write(self.folder.endpoints, self.endpoints)
+
+    def _silent(self) -> str:
+        silent = [process for process in self.processes.values() if process.state is not State.RUNNING]
+        return "\n".join(f"{process.program.name} is {process.state}; {process.last_words()}" for process in silent)
+
+
+async def together(*steps: Coroutine[Any, Any, None]) -> None:
+    """Run steps at the same time; the first failure ends the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(step)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
