@@ -1,0 +1,84 @@
+"""The oldest unapplied record of every generation, partition by partition. Pure but for what it is handed."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from projections.heads import Oldest, Tracked
+from services.heads.stretch import MarkersOnly, Record, Stretch, Unread
+
+Place = tuple[str, int]
+Key = tuple[str, int, str, int]
+"""A projection, its generation, a topic and a partition: what has a position."""
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What one look at the log found. A partition is left out of `heads` where an age that belongs to it is unknown."""
+
+    heads: Mapping[Place, int]
+    oldest: Mapping[Key, Oldest]
+
+
+def key_of(tracked: Tracked) -> Key:
+    """What a position belongs to."""
+    return (tracked.projection, tracked.generation, tracked.topic, tracked.partition)
+
+
+def lagging(tracked: Iterable[Tracked], heads: Mapping[Place, int]) -> list[Tracked]:
+    """Those with unapplied events, by these heads."""
+    return [one for one in tracked if one.next < heads.get((one.topic, one.partition), 0)]
+
+
+class Ages:
+    """What is known of the records at the generations' positions, from one look to the next."""
+
+    def __init__(self) -> None:
+        self._stretches: dict[Place, list[Stretch]] = {}
+        self._oldest: dict[Key, Oldest] = {}
+
+    def unread(self, behind: Iterable[Tracked], heads: Mapping[Place, int]) -> dict[Place, tuple[int, int]]:
+        """What must be read to know the ages: for each partition the lowest position in question, and its head."""
+        wanted: dict[Place, tuple[int, int]] = {}
+        for one in sorted(behind, key=lambda one: one.next, reverse=True):
+            place = (one.topic, one.partition)
+            if isinstance(self._first(one, heads[place]), Unread):
+                wanted[place] = (one.next, heads[place])
+        return wanted
+
+    def learn(self, read: Mapping[Place, Stretch]) -> None:
+        """Keep what was read, a few stretches a partition: generations may stand far apart."""
+        for place, stretch in read.items():
+            self._stretches[place] = [stretch, *self._stretches.get(place, ())][:8]
+
+    def look(self, behind: Iterable[Tracked], heads: Mapping[Place, int]) -> Look:
+        """Date the oldest unapplied record of each of `behind`.
+
+        Where it could not be read in time, the age of an older one stands in: too high, never too low. Without even
+        that, the partition's head is withheld, and readers go on with the one that they have.
+        """
+        oldest: dict[Key, Oldest] = {}
+        withheld: set[Place] = set()
+        for one in behind:
+            found = self._dated(one, heads[one.topic, one.partition]) or self._oldest.get(key_of(one))
+            if found is None:
+                withheld.add((one.topic, one.partition))
+            else:
+                oldest[key_of(one)] = found
+        self._oldest = oldest
+        return Look({place: head for place, head in heads.items() if place not in withheld}, oldest)
+
+    def _dated(self, one: Tracked, head: int) -> Oldest | None:
+        match self._first(one, head):
+            case Record(time=time):
+                return Oldest(one.next, time)
+            case MarkersOnly():
+                return Oldest(one.next, None)
+            case Unread():
+                return None
+
+    def _first(self, one: Tracked, head: int) -> Record | MarkersOnly | Unread:
+        for stretch in self._stretches.get((one.topic, one.partition), ()):
+            first = stretch.first(one.next, head)
+            if not isinstance(first, Unread):
+                return first
+        return Unread()

@@ -1,0 +1,69 @@
+"""The heads probe's process."""
+
+import asyncio
+import contextlib
+import signal
+import time
+
+import structlog
+import uvloop
+from aiokafka.errors import KafkaError
+
+from eventlog.ending import exit_on_error
+from projections.database import connect
+from schemas.errors import NenrinError
+from services.heads.probe import Probe
+from services.heads.reader import Reader
+from services.settings import Settings
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 2.0
+STEADY = 10.0
+"""Seconds of observing after which the next failure is the first of its kind again."""
+CONNECT_WITHIN = 5.0
+
+log = structlog.get_logger()
+
+
+def run(settings: Settings) -> None:
+    """Observe until SIGTERM or SIGINT."""
+    uvloop.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    observing = asyncio.create_task(_observe(settings))
+    await stop.wait()
+    observing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await observing
+    log.info("stopped")
+
+
+async def _observe(settings: Settings) -> None:
+    """Probe, and begin anew whenever Kafka or Postgres fail; in between nothing is recorded, so lag turns unknown."""
+    pause = FIRST_PAUSE
+    with exit_on_error("observing heads"):
+        while True:
+            started = time.monotonic()
+            try:
+                await _probe(settings)
+            except (NenrinError, KafkaError, OSError, TimeoutError) as error:
+                lasted = time.monotonic() - started
+                pause = FIRST_PAUSE if lasted > STEADY else min(2 * pause, LONGEST_PAUSE)
+                log.warning("not observing", reason=str(error) or type(error).__name__, again_in=pause)
+            await asyncio.sleep(pause)
+
+
+async def _probe(settings: Settings) -> None:
+    kafka = settings.kafka_settings()
+    async with asyncio.timeout(CONNECT_WITHIN):
+        connection = await connect(settings.dsn, application="nenrin-heads")
+    try:
+        async with Reader(kafka) as reader:
+            log.info("observing", kafka=kafka.bootstrap)
+            await Probe(kafka, connection, reader).run()
+    finally:
+        connection.terminate()

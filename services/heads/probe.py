@@ -1,0 +1,76 @@
+"""One look after another at the log, each recorded in one transaction, for as long as Kafka and Postgres answer."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import asyncpg
+
+from eventlog.connection import KafkaSettings
+from eventlog.watch import Identity, Watch
+from projections import heads as kept
+from projections.heads import Tracked
+from schemas import topics
+from services.heads.ages import Ages, Place, lagging
+from services.heads.reader import Reader
+
+INTERVAL = 0.15
+"""Seconds from one look to the next; heads are promised every 250 ms."""
+
+READING = 0.1
+"""Seconds of a look to spend on reading the oldest records."""
+
+LOOK_WITHIN = 5.0
+"""Seconds after which a look has failed: something hangs."""
+
+
+class Probe:
+    """Looks at the source topics. It ends with the first error: nothing is recorded that was not seen."""
+
+    def __init__(self, settings: KafkaSettings, connection: asyncpg.Connection, reader: Reader) -> None:
+        self._watch = Watch(settings)
+        self._connection = connection
+        self._reader = reader
+        self._ages = Ages()
+        self._identities: dict[str, Identity] = {}
+
+    async def run(self) -> None:
+        """Look for ever. Raises what Kafka or Postgres raise, or `TimeoutError`."""
+        while True:
+            started = time.monotonic()
+            async with asyncio.timeout(LOOK_WITHIN):
+                await self.look()
+            await asyncio.sleep(started + INTERVAL - time.monotonic())
+
+    async def look(self) -> None:
+        """Take one look, and record it."""
+        if (heads := await self._heads()) is None:
+            return
+        behind = lagging(self._of_this_incarnation(await kept.positions(self._connection)), heads)
+        if wanted := self._ages.unread(behind, heads):
+            self._ages.learn(await self._reader.stretches(wanted, READING))
+        seen = self._ages.look(behind, heads)
+        await kept.observe(self._connection, seen.heads, self._incarnations(), seen.oldest)
+
+    async def _heads(self) -> Mapping[Place, int] | None:
+        """The heads; None when the topics changed while they were read: they could be of either incarnation."""
+        heads = await self._watch.heads(self._identities.values())
+        identities = await self._watch.identify(topics.DOCUMENTS)
+        if identities == self._identities:
+            return heads
+        self._identities = identities
+        self._ages = Ages()
+        self._reader.assign(place for one in identities.values() for place in places_of(one))
+        return None
+
+    def _of_this_incarnation(self, tracked: list[Tracked]) -> list[Tracked]:
+        """Positions in another incarnation say nothing of this one; readers see that its heads are of this one."""
+        return [one for one in tracked if one.incarnation == self._incarnations().get(one.topic)]
+
+    def _incarnations(self) -> dict[str, str]:
+        return {topic: identity.incarnation for topic, identity in self._identities.items()}
+
+
+def places_of(identity: Identity) -> list[Place]:
+    """The partitions of a topic."""
+    return [(identity.topic, partition) for partition in range(identity.partitions)]

@@ -1,0 +1,92 @@
+"""Which record is the oldest unapplied one, and what is said where it could not be read."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from projections.heads import Oldest, Tracked
+from services.heads.ages import Ages, lagging
+from services.heads.stretch import MarkersOnly, Record, Stretch, Unread
+
+PLACE = ("documents", 0)
+
+
+def at(position: int, projection: str = "documents", partition: int = 0) -> Tracked:
+    """A generation's position."""
+    return Tracked(projection, 1, "documents", partition, position, "incarnation")
+
+
+@given(st.sets(st.integers(0, 40)), st.integers(0, 20), st.integers(0, 20), st.integers(0, 41))
+def test_a_stretch_says_only_what_it_knows(offsets: set[int], start: int, length: int, position: int) -> None:
+    """It finds the first record at or after a position; where one could lie outside of it, it does not know."""
+    end, head = start + length, 41
+    stretch = Stretch(start, end, tuple(Record(offset, offset) for offset in sorted(offsets) if start <= offset < end))
+    found = stretch.first(position, head)
+    later = [offset for offset in sorted(offsets) if offset >= position]
+    if isinstance(found, Record):
+        assert found.offset == later[0]
+    elif isinstance(found, MarkersOnly):
+        assert not later
+    else:
+        assert position < start or not [offset for offset in later if offset < end]
+
+
+def test_who_has_caught_up_has_no_age() -> None:
+    """Only positions below the head are unapplied."""
+    assert lagging([at(3), at(4), at(5)], {PLACE: 4}) == [at(3)]
+
+
+def test_an_age_is_that_of_the_first_record_at_the_position() -> None:
+    """Offsets without a record are passed over."""
+    ages = Ages()
+    ages.learn({PLACE: Stretch(0, 9, (Record(0, 100), Record(5, 150)))})
+    assert ages.look([at(2)], {PLACE: 9}).oldest == {("documents", 1, "documents", 0): Oldest(2, 150)}
+
+
+def test_generations_far_apart_are_dated_each() -> None:
+    """A rebuild reads where the live generation was long ago: neither keeps the other from its age."""
+    ages, heads, behind = Ages(), {PLACE: 1000}, [at(0, "passages"), at(900)]
+    for _ in range(2):
+        ((place, (position, head)),) = ages.unread(behind, heads).items()
+        assert (place, head) == (PLACE, 1000)
+        ages.learn({PLACE: Stretch(position, position + 1, (Record(position, position + 7),))})
+    assert ages.unread(behind, heads) == {}
+    assert {age.produced_at for age in ages.look(behind, heads).oldest.values()} == {7, 907}
+
+
+def test_behind_markers_alone_there_is_no_record_to_date() -> None:
+    """The database then keeps the time at which they were first seen."""
+    ages = Ages()
+    ages.learn({PLACE: Stretch(3, 5)})
+    assert list(ages.look([at(3)], {PLACE: 5}).oldest.values()) == [Oldest(3, None)]
+
+
+def test_an_unread_record_borrows_an_older_age() -> None:
+    """Too high for a moment is honest; too low would not be."""
+    ages = Ages()
+    ages.learn({PLACE: Stretch(0, 1, (Record(0, 100),))})
+    ages.look([at(0)], {PLACE: 9})
+    seen = ages.look([at(5)], {PLACE: 9})
+    assert (seen.heads, list(seen.oldest.values())) == ({PLACE: 9}, [Oldest(0, 100)])
+
+
+def test_without_any_age_the_head_is_withheld() -> None:
+    """A new head without an age would show a lag of hours, dated by what lay there before; others go on."""
+    seen = Ages().look([at(5)], {PLACE: 9, ("documents", 1): 4})
+    assert (seen.heads, seen.oldest) == ({("documents", 1): 4}, {})
+
+
+def test_an_age_is_not_borrowed_from_an_earlier_lag() -> None:
+    """Whoever caught up in between starts a new lag."""
+    ages = Ages()
+    ages.learn({PLACE: Stretch(0, 1, (Record(0, 100),))})
+    ages.look([at(0)], {PLACE: 1})
+    ages.look([], {PLACE: 1})
+    assert ages.look([at(1)], {PLACE: 2}).oldest == {}
+
+
+def test_what_was_not_read_is_unread() -> None:
+    """Before and behind a stretch there may be anything."""
+    stretch = Stretch(3, 5, (Record(3, 1),))
+    assert isinstance(stretch.first(2, 9), Unread)
+    assert isinstance(stretch.first(4, 9), Unread)
+    assert isinstance(stretch.first(6, 9), Unread)
