@@ -1,0 +1,60 @@
+"""Topics first, then the database: a generation is made for a topic's incarnation, so the topic must be there."""
+
+import asyncio
+from collections.abc import Callable
+from urllib.parse import unquote, urlsplit
+
+from eventlog.topics import Plan, Topics
+from projections.control import install
+from projections.control.install import Wanted
+from projections.documents import Documents
+from projections.generations.lifecycle import Build
+from projections.passages import Passages
+from schemas import topics
+from schemas.encoders import MINILM
+from services.settings import Settings
+
+
+def run(settings: Settings, say: Callable[[str], None] = print) -> None:
+    """Say what is missing, then make it. Whatever is there already is checked, and left as it is."""
+    asyncio.run(initialise(settings, say))
+
+
+async def initialise(settings: Settings, say: Callable[[str], None]) -> None:
+    """Plan, then carry the plan out."""
+    cluster = Topics(settings.kafka_settings())
+    wanted_topics = topics.wanted(settings.partitions, MINILM.name)
+    plan, missing_rows = await asyncio.gather(
+        cluster.plan(wanted_topics), install.plan(settings.dsn, wanted(settings, incarnation=""))
+    )
+    for line in (*plan.lines(), *missing_rows):
+        say(line)
+    if not plan.missing and not missing_rows:
+        say("nothing to do: everything is there")
+        return
+    await cluster.carry_out(plan)
+    if missing_rows:
+        incarnation = await _incarnation(cluster, plan)
+        await install.install(settings.dsn, wanted(settings, incarnation), _password(settings.reader_dsn))
+    say("done")
+
+
+def wanted(settings: Settings, incarnation: str) -> tuple[Wanted, ...]:
+    """The projections, each with what its first generation is made for."""
+    source = Build(topics.DOCUMENTS, settings.partitions, incarnation)
+    vectors = Build(topics.DOCUMENTS, settings.partitions, incarnation, MINILM.name, MINILM.dimensions)
+    return Wanted(Documents(), source), Wanted(Passages(settings.text_language), vectors)
+
+
+async def _incarnation(cluster: Topics, plan: Plan) -> str:
+    present = {topic.name: topic.incarnation for topic in plan.present}
+    if topics.DOCUMENTS in present:
+        return present[topics.DOCUMENTS]
+    (made,) = await cluster.describe(topics.DOCUMENTS)
+    return made.incarnation
+
+
+def _password(dsn: str) -> str | None:
+    """The password that the reader's role will have to give, if this makes the role."""
+    found = urlsplit(dsn).password
+    return None if found is None else unquote(found)

@@ -1,0 +1,57 @@
+"""What was delivered, as the projections see it: one function for the source, one for the derived topic. Pure."""
+
+from projections.port import Change, Content, Entry, Nothing, Place, Refusal
+from schemas import embedded, events
+from schemas.embedded import Rejected, Skipped
+from schemas.errors import OtherIncarnation, UndecodableRecord
+from schemas.records import Record
+
+
+def from_source(record: Record, since: int, partitions: int) -> Entry:
+    """A record of the source topic. `since` is where its coverage begins, `partitions` the topic's count."""
+    after = record.offset + 1
+    place = Place(record.topic, record.partition, record.offset, since, after, after, record.time)
+    return Entry(place, _judged(record, partitions), record.key, record.value, record.headers)
+
+
+def _judged(record: Record, partitions: int) -> Content:
+    match events.judge(record, partitions):
+        case events.Valid(event):
+            return Change(event)
+        case events.Invalid(reason):
+            return Refusal(reason)
+        case events.Unknown():
+            return Nothing(events=1)
+
+
+def from_derived(record: Record, incarnation: str) -> Entry:
+    """A record of the derived topic, placed where its source record lies.
+
+    Raises `UndecodableRecord` for what no embedder writes, `OtherIncarnation` for vectors of a topic that is gone.
+    """
+    event = embedded.decode(record)
+    source = event.source
+    if source.incarnation != incarnation:
+        raise OtherIncarnation(
+            f"{record.topic}/{record.partition} at offset {record.offset} was embedded from incarnation "
+            f"{source.incarnation} of {source.topic}, which is now {incarnation}: delete and recreate the derived topic"
+        )
+    if source.partition != record.partition:
+        raise UndecodableRecord(
+            f"{record.topic}/{record.partition} at offset {record.offset} is about partition {source.partition}"
+        )
+    place = Place(
+        source.topic, source.partition, source.offset, source.since, source.next, record.offset + 1, source.time
+    )
+    match event:
+        case Skipped(events=count):
+            return Entry(place, Nothing(count))
+        case Rejected(reason=reason, value=value, headers=headers):
+            return Entry(place, Refusal(reason), record.key, value, headers)
+        case _:
+            return Entry(place, Change(event), record.key, record.value, record.headers)
+
+
+def quiet(topic: str, partition: int, since: int, reached: int) -> Entry:
+    """Nothing but transaction markers and aborted records from `since` up to `reached`, the reader's position."""
+    return Entry(Place(topic, partition, reached - 1, since, reached, reached, 0), Nothing())
