@@ -40,5 +40,4 @@ def _docstrings(path: Path) -> Iterator[str]:
         return  # the standard library holds files that are broken on purpose, for its own tests
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if (text := ast.get_docstring(node)) is not None:
-                yield text
+            yield ast.get_docstring(node) or ""

@@ -17,7 +17,9 @@ def visible_after(command: str, query: str, texts: list[str]) -> list[float]:
     seconds = []
     with httpx.Client(timeout=60) as client:
         for number, text in enumerate(texts):
-            put = client.put(f"{command}/v1/collections/fresh/documents/{number}", json={"text": text}).raise_for_status()
+            put = client.put(
+                f"{command}/v1/collections/fresh/documents/{number}", json={"text": text}
+            ).raise_for_status()
             acknowledged = time.perf_counter()
             search = client.post(
                 f"{query}/v1/collections/fresh/search",

@@ -3,8 +3,10 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import asyncpg
+import msgspec
 from confluent_kafka import Producer
 
 from benchmarks import corpus
@@ -54,9 +56,8 @@ def produce(kafka: str, texts: Sequence[str]) -> None:
     producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random"})
     for number, text in enumerate(texts):
         event = DocumentAdded("bench", str(number), text)
-        producer.produce(
-            DOCUMENTS, key=key_of("bench", str(number)), value=events.data(event), headers=events.headers_now(event)
-        )
+        headers = events.headers(event, str(number), "/nenrin/benchmarks", datetime.now(UTC))
+        producer.produce(DOCUMENTS, key=key_of("bench", str(number)), value=msgspec.json.encode(event), headers=headers)
     producer.flush()
 
 

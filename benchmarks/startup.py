@@ -32,7 +32,8 @@ async def measure(state: Path) -> list[Figure]:
 async def _dense(query: str) -> None:
     async with httpx.AsyncClient() as client, asyncio.timeout(60):
         body = {"query": "ready?", "mode": "dense", "k": 1}
-        while (await client.post(f"{query}/v1/collections/any/search", json=body)).status_code != httpx.codes.OK:
+        url = f"{query}/v1/collections/any/search"
+        while (await client.post(url, json=body)).status_code != httpx.codes.OK:
             await asyncio.sleep(0.1)
 
 

@@ -95,6 +95,10 @@ class Question(msgspec.Struct, frozen=True):
     values: tuple[Any, ...] = ()
 
 
+Ask = Callable[[Generation], Question]
+"""Makes the question once it is known whom it goes to."""
+
+
 class Standing(msgspec.Struct, frozen=True):
     """The member `projection` of every answer: which generation spoke, and how much of the log it has seen."""
 
@@ -113,6 +117,7 @@ class Answer(msgspec.Struct, frozen=True):
     """What a generation showed at a version: rows as JSON, in order."""
 
     generation: Generation
+    frame: Frame
     version: Version
     lag: Lag
     standing: Standing
@@ -123,7 +128,7 @@ class Answer(msgspec.Struct, frozen=True):
         return _encode(self.standing)
 
 
-def answer_of(generation: Generation, frame: Frame, rows: Sequence[bytes]) -> Answer:
+def answer_of(generation: Generation, frame: Frame, rows: Sequence[bytes] = ()) -> Answer:
     """Put an answer together from what one statement returned."""
     version, lag, seen = version_of(frame.partitions), lag_of(frame), observed_at(frame)
     standing = Standing(
@@ -137,7 +142,7 @@ def answer_of(generation: Generation, frame: Frame, rows: Sequence[bytes]) -> An
         None if seen is None else rfc3339(seen),
         frame.parked,
     )
-    return Answer(generation, version, lag, standing, tuple(rows))
+    return Answer(generation, frame, version, lag, standing, tuple(rows))
 
 
 def rfc3339(seconds: float) -> str:
@@ -156,46 +161,47 @@ def statement(shape: Shape, generation: Generation) -> str:
     return f"WITH {shape(generation)}\nSELECT 0 AS n, ({frame}) AS body UNION ALL SELECT n, body FROM rows"
 
 
-@asynccontextmanager
-async def connections(dsn: str) -> AsyncIterator[asyncpg.Pool]:
-    """Connections to read with, made when they are first needed: Postgres may be away when this begins."""
-    pool = asyncpg.create_pool(
-        dsn,
-        min_size=0,
-        max_size=CONNECTIONS,
-        max_inactive_connection_lifetime=0,
-        timeout=CONNECT_WITHIN,
-        command_timeout=ANSWER_WITHIN,
-        server_settings=SESSION,
-        init=prepare,
-        reset=_leave,
-    )
-    await pool
-    try:
-        yield pool
-    finally:
-        pool.terminate()
-
-
 async def _leave(_: asyncpg.Connection) -> None:
     """Nothing to reset: reads change nothing about a session, and a reset would cost a round trip each."""
 
 
 class Reader:
-    """Asks generations questions."""
+    """Asks generations questions, over connections that it opens when they are first needed.
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    Postgres may be away when it begins, and go and come back.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._pool: asyncpg.Pool | None = None
         self._generations: dict[str, dict[int, Generation]] = {}
         self._statements: dict[tuple[Shape, Generation], str] = {}
 
-    async def read(
-        self, projection: str, ask: Callable[[Generation], Question], number: int | None = None
-    ) -> Answer:
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator["Reader"]:
+        """Be able to read, while the context lasts."""
+        self._pool = asyncpg.create_pool(
+            self._dsn,
+            min_size=0,
+            max_size=CONNECTIONS,
+            max_inactive_connection_lifetime=0,
+            timeout=CONNECT_WITHIN,
+            command_timeout=ANSWER_WITHIN,
+            server_settings=SESSION,
+            init=prepare,
+            reset=_leave,
+        )
+        await self._pool
+        try:
+            yield self
+        finally:
+            self._pool.terminate()
+            self._pool = None
+
+    async def read(self, projection: str, ask: Ask, number: int | None = None) -> Answer:
         """Ask the live generation of a projection, or generation `number`.
 
-        `ask` makes the question once it is known whom it goes to. Raises `GenerationMissing`, `DatabaseAway`, and
-        whatever `ask` raises.
+        Raises `GenerationMissing`, `DatabaseAway`, and whatever `ask` raises.
         """
         generation = await self.generation(projection, number)
         answer = await self._run(generation, ask(generation))
@@ -214,7 +220,7 @@ class Reader:
             return None
         found.sort(key=_number)
         frame = _decode_frame(found[0][1])
-        if frame.live != generation.live:
+        if (frame.live, frame.encoder) != (generation.live, generation.encoder):
             return None
         return answer_of(generation, frame, [row[1].encode() for row in found[1:]])
 
@@ -226,6 +232,8 @@ class Reader:
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         """Run a statement. Raises `DatabaseAway`, `GenerationMissing`."""
+        if self._pool is None:
+            raise DatabaseAway("nothing is connected: reads happen inside `reading`")
         with translated():
             async with self._pool.acquire(timeout=CONNECT_WITHIN) as connection:
                 found: list[asyncpg.Record] = await connection.fetch(sql, *values)
@@ -234,7 +242,6 @@ class Reader:
     def forget(self) -> None:
         """Forget which generations there are; the next question looks again."""
         self._generations = {}
-        self._statements = {}
 
     async def generation(self, projection: str, number: int | None = None) -> Generation:
         """The live generation of a projection, or the one of that number. Raises `GenerationMissing`."""
@@ -247,14 +254,12 @@ class Reader:
             raise GenerationMissing(f"there is no projection {projection!r} here; `nenrin init` makes them")
         wanted = next(iter(found.values())).live if number is None else number
         if wanted not in found:
-            raise GenerationMissing(
-                f"{projection} has no generation {wanted}; there are {', '.join(map(str, found))}"
-            )
+            raise GenerationMissing(f"{projection} has no generation {wanted}; there are {', '.join(map(str, found))}")
         return found[wanted]
 
-    async def generations(self) -> dict[str, dict[int, Generation]]:
-        """Every generation, by projection and number, as last looked up."""
-        if not self._generations:
+    async def generations(self, *, fresh: bool = False) -> dict[str, dict[int, Generation]]:
+        """Every generation, by projection and number, as last looked up; with `fresh`, as they are now."""
+        if fresh or not self._generations:
             self._generations = _by_projection(await self.fetch(_GENERATIONS))
         return self._generations
 

@@ -69,7 +69,8 @@ async def install(dsn: str, wanted: Sequence[Wanted], reader_password: str | Non
     async with administration(dsn) as connection:
         await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
         await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-        await connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
+        # named, for an owner called like our schema would have it there, where the reader's search path doesn't look
+        await connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public"))
         await _create_reader(connection, reader_password)
         await connection.run_sync(_migrate)
         await grant(connection, (SCHEMA,))

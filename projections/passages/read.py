@@ -1,15 +1,12 @@
 """How passages are read: searches by vector, by text and by both, and the collections there are.
 
 A search finds the best passage of each document that matches, and returns the `k` best documents. Parameters of every
-search: $1 the collection, $2 k, then the vector, the text, the filter, as far as they are there.
+search: $1 the collection, $2 k, then the vector, the text, the filter (as `filters.path_of` makes it), as far as they
+are there.
 """
-
-from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
-from projections.passages.filters import path_of
 from projections.reading import Generation, Question
 
 FEW = 1_000
@@ -55,9 +52,9 @@ _LEXEMES = r"""asked AS MATERIALIZED (
 _FUSION = f"""best AS (
     SELECT document_id, (array_agg(ordinal ORDER BY rank, source))[1] AS ordinal, sum({_FUSED}) AS score
     FROM (
-        SELECT 1 AS source, document_id, ordinal, row_number() OVER (ORDER BY score DESC, document_id) AS rank FROM dense
+        SELECT 1 AS source, *, row_number() OVER (ORDER BY score DESC, document_id) AS rank FROM dense
         UNION ALL
-        SELECT 2, document_id, ordinal, row_number() OVER (ORDER BY score DESC, document_id) FROM lexical
+        SELECT 2 AS source, *, row_number() OVER (ORDER BY score DESC, document_id) AS rank FROM lexical
     ) AS ranked
     GROUP BY document_id
     ORDER BY score DESC, document_id LIMIT $2
@@ -115,21 +112,19 @@ class Hybrid(msgspec.Struct, frozen=True):
         return f"{nearest}, {ranked}, {_FUSION}, {_ROWS.format(schema=generation.schema, best='best')}"
 
 
-def dense(collection: str, k: int, vector: bytes, filter_: Mapping[str, Any]) -> Question:
+def dense(collection: str, k: int, vector: bytes, path: str | None = None) -> Question:
     """The documents nearest to a vector (little-endian float16 bytes)."""
-    return Question(Dense(_candidates(k), bool(filter_)), (collection, k, vector, *_path(filter_)))
+    return Question(Dense(_candidates(k), path is not None), (collection, k, vector, *_bound(path)))
 
 
-def lexical(collection: str, k: int, text: str, filter_: Mapping[str, Any]) -> Question:
+def lexical(collection: str, k: int, text: str, path: str | None = None) -> Question:
     """The documents that have one of the text's words, by how well they match all of them."""
-    return Question(Lexical(bool(filter_)), (collection, k, text, *_path(filter_)))
+    return Question(Lexical(path is not None), (collection, k, text, *_bound(path)))
 
 
-def hybrid(collection: str, k: int, vector: bytes, text: str, filter_: Mapping[str, Any]) -> Question:
+def hybrid(collection: str, k: int, vector: bytes, text: str, path: str | None = None) -> Question:
     """The documents that rank best by vector and by text together."""
-    return Question(
-        Hybrid(_candidates(max(k, DEPTH)), bool(filter_)), (collection, k, vector, text, *_path(filter_))
-    )
+    return Question(Hybrid(_candidates(max(k, DEPTH)), path is not None), (collection, k, vector, text, *_bound(path)))
 
 
 def collections() -> Question:
@@ -154,8 +149,8 @@ def _candidates(k: int) -> int:
     return candidates
 
 
-def _path(filter_: Mapping[str, Any]) -> tuple[str, ...]:
-    return (path_of(filter_),) if filter_ else ()
+def _bound(path: str | None) -> tuple[str, ...]:
+    return () if path is None else (path,)
 
 
 def _nearest(generation: Generation, candidates: int, filter_: str | None, depth: str) -> str:

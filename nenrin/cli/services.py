@@ -1,0 +1,57 @@
+"""Running one of Nenrin's processes, against the servers that the environment or a state folder names."""
+
+import logging
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import structlog
+from pydantic import SecretStr
+
+from nenrin.cli.running import in_folder
+from schemas.errors import NenrinError
+from services.settings import Settings
+
+
+def run(name: str, state: Path | None) -> None:
+    """Run the process `name` until it ends: `services.<name>.run(settings)`."""
+    settings = settings_for(state)
+    _log_to_stderr(settings.log_level)
+    try:
+        import_module(f"services.{name}").run(settings)
+    except NenrinError:
+        raise
+    except Exception:
+        # a process of its own is read by its log: there a traceback belongs
+        structlog.get_logger().exception("unexpected error", service=name)
+        raise
+
+
+def init(state: Path | None) -> None:
+    """Prepare Kafka and Postgres."""
+    import_module("services.init").run(settings_for(state))
+
+
+def settings_for(state: Path | None) -> Settings:
+    """The environment's settings; with a state folder, those of the stack that runs there."""
+    settings = Settings.load()
+    if state is None:
+        return settings
+    stack = in_folder(state)
+    return settings.model_copy(update={"kafka": stack.kafka, "postgres": SecretStr(stack.postgres or "")})
+
+
+def _log_to_stderr(level: str) -> None:
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

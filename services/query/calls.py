@@ -1,0 +1,50 @@
+"""One read over HTTP: the request's conditions, the answer, and the response that carries both."""
+
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Request, Response
+from litestar.plugins.problem_details import ProblemDetailsException
+
+from projections.reading import Answer, Ask
+from services.query.answering import Answers, not_found, read_headers
+from services.query.conditions import Conditions, conditions
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer, and the conditions that it meets."""
+
+    answer: Answer
+    conditions: Conditions
+
+    def response(self, **members: bytes) -> Response[Any]:
+        """The response with these members, JSON already, and the member `projection`."""
+        body = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in members.items())
+        return Response(
+            b'{%b,"projection":%b}' % (body, self.answer.projection()),
+            media_type=MediaType.JSON,
+            headers=read_headers(self.answer, self.conditions),
+        )
+
+    def missing(self, detail: str) -> ProblemDetailsException:
+        """The 404 of what isn't there at this version."""
+        return not_found(self.answer, self.conditions, detail)
+
+
+def array(rows: tuple[bytes, ...]) -> bytes:
+    """Rows as a JSON array."""
+    return b"[%b]" % b",".join(rows)
+
+
+async def read(answers: Answers, request: AnyRequest, projection: str, ask: Ask) -> Reply:
+    """Read for a request, under its own conditions. Raises what `Answers.answer` raises, and `InvalidInput`."""
+    asked = conditions(request.headers)
+    return Reply(await answers.answer(projection, ask, asked, lambda: hung_up(request)), asked)
+
+
+async def hung_up(request: AnyRequest) -> None:
+    """Returns when the client is gone; what is left of a body is passed over."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,94 @@
+"""What a request asks of an answer beside its content: how fresh, which generation, how long to wait. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from projections.lag import Lag
+from schemas import versions
+from schemas.errors import InvalidInput
+from schemas.versions import Version
+
+LONGEST_WAIT = 30.0
+
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_GENERATION = re.compile(r"[0-9]{1,9}")
+_PREFERENCE = re.compile(r'\s*([a-z-]+)\s*(?:=\s*(?:"([^"]*)"|([^\s;"]*)))?\s*(?:;.*)?', re.IGNORECASE | re.DOTALL)
+
+
+class Conditions(msgspec.Struct, frozen=True):
+    """The `Nenrin-*` and `Prefer` headers of a read. `applied` is the value of `Preference-Applied`."""
+
+    at_least: Version | None = None
+    max_lag: float | None = None
+    generation: int | None = None
+    wait: float = 0.0
+    lenient: bool = False
+    applied: str = ""
+
+    def missing(self, seen: Version) -> dict[str, dict[int, int]]:
+        """What `seen` lacks. Raises `MalformedToken`, `OtherIncarnation` for what it can never reach."""
+        if self.at_least is None:
+            return {}
+        versions.check(self.at_least, seen)
+        return versions.shortfall(self.at_least, seen)
+
+    def too_old(self, lag: Lag) -> bool:
+        """Whether an answer lags more than was asked for; an unknown lag does."""
+        return self.max_lag is not None and not lag.within(self.max_lag)
+
+
+NONE = Conditions()
+
+
+def conditions(headers: Mapping[str, str]) -> Conditions:
+    """Read the headers of a request. Raises `InvalidInput`, naming the header."""
+    token = headers.get("nenrin-at-least")
+    lag = headers.get("nenrin-max-lag")
+    generation = headers.get("nenrin-generation")
+    prefer = headers.get("prefer")
+    if token is None and lag is None and generation is None and prefer is None:
+        return NONE
+    wait, lenient, applied = _preferences(prefer or "")
+    return Conditions(
+        None if token is None else versions.parse(token.strip()),
+        None if lag is None else _seconds("Nenrin-Max-Lag", lag),
+        None if generation is None else _number("Nenrin-Generation", generation),
+        wait,
+        lenient,
+        applied,
+    )
+
+
+def _seconds(header: str, value: str) -> float:
+    if not _SECONDS.fullmatch(value.strip()):
+        raise InvalidInput(header, f"seconds were expected, as 2 or 0.5; got {value[:40]!a}")
+    return float(value)
+
+
+def _number(header: str, value: str) -> int:
+    if not _GENERATION.fullmatch(value.strip()):
+        raise InvalidInput(header, f"the number of a generation was expected; got {value[:40]!a}")
+    return int(value)
+
+
+def _preferences(prefer: str) -> tuple[float, bool, str]:
+    """RFC 7240: what is not understood is ignored, and of two preferences of one name the first holds."""
+    asked: dict[str, str] = {}
+    for name, value in _listed(prefer):
+        asked.setdefault(name, value)
+    wait, applied = 0.0, []
+    if _SECONDS.fullmatch(asked.get("wait", "")):
+        wait = min(float(asked["wait"]), LONGEST_WAIT)
+        applied.append(f"wait={wait:g}")
+    handling = asked.get("handling", "").lower()
+    if handling in ("lenient", "strict"):
+        applied.append(f"handling={handling}")
+    return wait, handling == "lenient", ", ".join(applied)
+
+
+def _listed(prefer: str) -> Iterator[tuple[str, str]]:
+    for part in prefer.split(","):
+        if found := _PREFERENCE.fullmatch(part):
+            yield found[1].lower(), found[2] or found[3] or ""

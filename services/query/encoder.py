@@ -1,0 +1,82 @@
+"""Questions to vectors, beside a service that already answers all that needs none."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from encoders.encoder import QUERY_CHARACTERS, TextEncoder
+from schemas.encoders import MINILM, Encoder
+
+log = structlog.get_logger()
+
+_REMEMBERED = 1024
+"""Questions whose vectors are kept; people page through answers, so the same one comes again."""
+
+
+class QueryEncoder:
+    """An encoder that loads in a thread of its own, and encodes there one question at a time."""
+
+    def __init__(self, encoder: Encoder = MINILM, device: str = "auto") -> None:
+        """Only say which encoder it will be; `start` loads it."""
+        self.encoder = encoder
+        self._device = device
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="query-encoder")
+        self._loading: Future[TextEncoder] | None = None
+        self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+
+    def start(self) -> None:
+        """Begin to load, and return at once."""
+        self._loading = self._thread.submit(self._load)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a question can be encoded now."""
+        return self._loading is not None and self._loading.done() and self.failure is None
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why it will never be ready, once loading has failed."""
+        if self._loading is None or not self._loading.done():
+            return None
+        return self._loading.exception()
+
+    async def encode(self, text: str) -> NDArray[np.float32]:
+        """Encode a question to a vector of length 1, waiting for the model if it isn't loaded; read-only.
+
+        Raises what loading raised, if it failed.
+        """
+        text = text[:QUERY_CHARACTERS]
+        if (known := self._known.get(text)) is not None:
+            self._known.move_to_end(text)
+            return known
+        vector = await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, text)
+        vector.setflags(write=False)
+        self._known[text] = vector
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return vector
+
+    def close(self) -> None:
+        """Let the thread go; what it has begun it finishes, and nothing waits for that."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _load(self) -> TextEncoder:
+        began = time.perf_counter()
+        try:
+            encoder = TextEncoder(self.encoder, self._device, threads=1)
+        except Exception:
+            log.exception("query encoder failed to load", encoder=self.encoder.name)
+            raise
+        seconds = round(time.perf_counter() - began, 2)
+        log.info("query encoder ready", encoder=encoder.describe(), seconds=seconds)
+        return encoder
+
+    def _encode(self, text: str) -> NDArray[np.float32]:
+        if self._loading is None:
+            raise RuntimeError("QueryEncoder.encode was called before start")
+        return self._loading.result().encode_query(text)

@@ -1,0 +1,166 @@
+"""What callers send: bodies, parameters and cursors, checked before the database is asked. Pure."""
+
+import base64
+import binascii
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+import numpy as np
+
+from projections.passages.filters import path_of
+from schemas.documents import check_characters, check_document_id
+from schemas.errors import InvalidInput
+
+MODES = ("hybrid", "dense", "text")
+QUERY_CHARACTERS = 10_000
+MOST = 1_000
+"""The largest `k`, `limit` and number of `ids`."""
+PAGE = 100
+
+_LIMIT = re.compile(r"[0-9]{1,9}")
+
+
+class SearchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A search: by words (`query`) or by a vector. `mode`: hybrid where there are words, otherwise dense."""
+
+    query: str | None = None
+    vector: list[float] | None = None
+    mode: str | None = None
+    k: int = 10
+    filter: dict[str, Any] = {}
+
+
+class GetBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ids of the documents to get."""
+
+    ids: list[str]
+
+
+class Search(msgspec.Struct, frozen=True):
+    """A search that can be carried out. `vector` is of length 1, or absent; `path` is the filter."""
+
+    mode: str
+    k: int
+    path: str | None
+    query: str | None
+    vector: bytes | None
+
+
+def search_of(body: SearchBody) -> Search:
+    """Check a search. Raises `InvalidInput`, naming the field."""
+    if body.query is None and body.vector is None:
+        raise InvalidInput("query", "missing; give query (words) or vector")
+    if body.query is not None and body.vector is not None:
+        raise InvalidInput("vector", "given beside query; give one of them")
+    if not 1 <= body.k <= MOST:
+        raise InvalidInput("k", f"1 to {MOST:,} documents, got {body.k}")
+    mode = _mode(body)
+    path = path_of(body.filter) if body.filter else None
+    if body.query is not None:
+        _check_query(body.query)
+    return Search(mode, body.k, path, body.query, None if body.vector is None else unit(body.vector))
+
+
+def _mode(body: SearchBody) -> str:
+    if body.mode is None:
+        return "dense" if body.query is None else "hybrid"
+    if body.mode not in MODES:
+        raise InvalidInput("mode", f"one of {', '.join(MODES)}; got {body.mode[:40]!a}")
+    if body.query is None and body.mode != "dense":
+        raise InvalidInput("mode", f"{body.mode} needs the words of a query; by vector alone, search dense")
+    return body.mode
+
+
+def _check_query(query: str) -> None:
+    check_characters("query", query)
+    if not query.strip():
+        raise InvalidInput("query", "empty; give some words")
+    if len(query) > QUERY_CHARACTERS:
+        raise InvalidInput("query", f"at most {QUERY_CHARACTERS:,} characters, got {len(query):,}")
+
+
+def unit(vector: list[float]) -> bytes:
+    """A vector scaled to length 1, as the little-endian float16 in which vectors are kept. Raises `InvalidInput`.
+
+    Cosine doesn't depend on length, so that nothing is too large or too small for float16.
+    """
+    values = np.array(vector, dtype=np.float64)
+    largest = float(np.abs(values).max(initial=0.0))
+    if not np.isfinite(largest):
+        raise InvalidInput("vector", "not finite numbers only")
+    if largest == 0.0:
+        raise InvalidInput("vector", "empty or all zeros: it points nowhere")
+    values /= largest
+    return (values / np.linalg.norm(values)).astype("<f2").tobytes()
+
+
+def ids_of(body: GetBody) -> list[str]:
+    """Check the ids of documents. Raises `InvalidInput`."""
+    if len(body.ids) > MOST:
+        raise InvalidInput("ids", f"at most {MOST:,}, got {len(body.ids):,}")
+    for number, document_id in enumerate(body.ids):
+        try:
+            check_document_id(document_id)
+        except InvalidInput as error:
+            raise InvalidInput(f"ids[{number}]", error.message) from error
+    return body.ids
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Which documents of a list: `limit` of them, after the id `after`."""
+
+    after: str = ""
+    limit: int = PAGE
+
+
+def page_of(query_string: bytes) -> Page:
+    """Read the parameters of a list. Raises `InvalidInput`, naming the parameter."""
+    asked = parameters(query_string, ("limit", "cursor"))
+    limit = asked.get("limit", str(PAGE))
+    if not _LIMIT.fullmatch(limit) or not 1 <= int(limit) <= MOST:
+        raise InvalidInput("limit", f"1 to {MOST:,} documents, got {limit[:40]!a}")
+    return Page(after_cursor(asked["cursor"]) if "cursor" in asked else "", int(limit))
+
+
+def parameters(query_string: bytes, known: tuple[str, ...]) -> dict[str, str]:
+    """The parameters of an address, each known and given once. Raises `InvalidInput`."""
+    found: dict[str, str] = {}
+    try:
+        pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError as error:
+        raise InvalidInput("parameters", "not UTF-8 once percent-decoded") from error
+    for name, value in pairs:
+        if name not in known:
+            expected = f"known are {', '.join(known)}" if known else "none are known here; send ? in an id as %3F"
+            raise InvalidInput(name[:80] or "parameters", f"unknown parameter; {expected}")
+        if name in found:
+            raise InvalidInput(name, "given twice")
+        found[name] = value
+    return found
+
+
+def cursor_after(document_id: str) -> str:
+    """The cursor that stands after a document."""
+    return base64.urlsafe_b64encode(msgspec.json.encode([1, document_id])).rstrip(b"=").decode("ascii")
+
+
+class BrokenCursor(InvalidInput):
+    """A cursor that no page of ours can have held."""
+
+    def __init__(self) -> None:
+        super().__init__("cursor", "not a cursor; use the next_cursor of a page, unchanged")
+
+
+def after_cursor(cursor: str) -> str:
+    """The id after which a cursor stands. Raises `BrokenCursor`."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        kind, document_id = msgspec.json.decode(raw, type=tuple[int, str])
+        check_document_id(document_id)
+    except (binascii.Error, ValueError, msgspec.DecodeError, InvalidInput) as error:
+        raise BrokenCursor from error
+    if kind != 1:
+        raise BrokenCursor
+    return document_id

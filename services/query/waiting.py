@@ -1,0 +1,153 @@
+"""Waiting for a version without a database connection: one listener and one poll for all who wait."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+import asyncpg
+import structlog
+from prometheus_client import CollectorRegistry, Gauge
+
+from projections.database import CHANNEL, connect, translated
+from projections.generations.read import nothing
+from projections.reading import Reader
+from schemas.errors import NenrinError
+from schemas.versions import Version
+
+WAITERS = 1_000
+POLL_EVERY = 0.25
+"""Seconds between looks at the positions while somebody waits: what a lost notification costs at most."""
+RECONNECT_AFTER = (0.05, 0.1, 0.25, 0.5, 1.0)
+
+log = structlog.get_logger()
+
+
+class TooManyWaiters(NenrinError):
+    """As many requests wait as this process will hold."""
+
+
+class Waiter:
+    """One request that waits until a projection has reached some offsets."""
+
+    def __init__(self) -> None:
+        self._heard: dict[int, int] = {}
+        self._needs: Mapping[int, int] = {}
+        self._reached = asyncio.Event()
+
+    def listen(self) -> None:
+        """From now on, note what moves: called before a read, so that nothing is missed that happens during it."""
+        self._heard = {}
+        self._needs = {}
+        self._reached.clear()
+
+    def expect(self, needs: Mapping[int, int]) -> None:
+        """Wait for these offsets, by partition, unless they have been heard of since `listen`."""
+        self._needs = needs
+        self._settle()
+
+    def moved(self, partition: int, offset: int) -> None:
+        """A partition has come so far."""
+        self._heard[partition] = max(offset, self._heard.get(partition, 0))
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._needs and all(self._heard.get(partition, 0) >= offset for partition, offset in self._needs.items()):
+            self._reached.set()
+
+    async def reached(self) -> None:
+        """Until everything expected has been reached."""
+        await self._reached.wait()
+
+
+class Waiters:
+    """All requests that wait, by projection and generation."""
+
+    def __init__(self, reader: Reader, registry: CollectorRegistry, limit: int = WAITERS) -> None:
+        self._reader = reader
+        self._limit = limit
+        self._waiting: dict[tuple[str, int | None], set[Waiter]] = {}
+        self._count = 0
+        self._some = asyncio.Event()
+        gauge = Gauge("nenrin_query_waiters", "Requests that wait for a version.", registry=registry)
+        gauge.set_function(lambda: self._count)
+
+    @contextlib.contextmanager
+    def waiter(self, projection: str, generation: int | None) -> Iterator[Waiter]:
+        """A place among those who wait. Raises `TooManyWaiters`."""
+        if self._count >= self._limit:
+            raise TooManyWaiters(f"{self._limit} requests wait for a version already")
+        waiter, key = Waiter(), (projection, generation)
+        self._waiting.setdefault(key, set()).add(waiter)
+        self._count += 1
+        self._some.set()
+        try:
+            yield waiter
+        finally:
+            self._count -= 1
+            self._waiting[key].discard(waiter)
+            if not self._waiting[key]:
+                del self._waiting[key]
+            if not self._count:
+                self._some.clear()
+
+    def moved(self, projection: str, partition: int, offset: int) -> None:
+        """A projection (which of its generations isn't said) has come so far in a partition."""
+        for (name, _), waiters in list(self._waiting.items()):
+            if name == projection:
+                for waiter in list(waiters):
+                    waiter.moved(partition, offset)
+
+    async def poll(self) -> None:
+        """Look at the positions ever again while somebody waits: notifications can be lost with their connection."""
+        while True:
+            await self._some.wait()
+            await asyncio.sleep(POLL_EVERY)
+            for projection, generation in list(self._waiting):
+                await self._look(projection, generation)
+
+    async def _look(self, projection: str, generation: int | None) -> None:
+        try:
+            answer = await self._reader.read(projection, lambda _: nothing(), generation)
+        except NenrinError as error:  # those who wait will see it themselves when they read
+            log.warning("positions could not be polled", projection=projection, error=str(error))
+            return
+        for waiter in list(self._waiting.get((projection, generation), ())):
+            _tell(waiter, answer.version)
+
+
+def _tell(waiter: Waiter, version: Version) -> None:
+    for positions in version.offsets.values():
+        for partition, offset in positions.items():
+            waiter.moved(partition, offset)
+
+
+async def listen(dsn: str, moved: Callable[[str, int, int], None]) -> None:
+    """Hear every projection's moves, for ever, over one connection that is made again when it breaks."""
+    attempt = 0
+    while True:
+        try:
+            async with _listening(dsn, moved) as ended:
+                attempt = 0
+                await ended.wait()
+            log.warning("the connection for notifications ended; making another")
+        except NenrinError as error:
+            log.warning("no notifications", error=str(error))
+        await asyncio.sleep(RECONNECT_AFTER[min(attempt, len(RECONNECT_AFTER) - 1)])
+        attempt += 1
+
+
+@contextlib.asynccontextmanager
+async def _listening(dsn: str, moved: Callable[[str, int, int], None]) -> AsyncIterator[asyncio.Event]:
+    def heard(_: asyncpg.Connection, __: int, ___: str, payload: str) -> None:
+        projection, partition, offset = payload.split(" ")
+        moved(projection, int(partition), int(offset))
+
+    ended = asyncio.Event()
+    connection = await connect(dsn, application="nenrin query notifications")
+    connection.add_termination_listener(lambda _: ended.set())
+    try:
+        with translated():
+            await connection.add_listener(CHANNEL, heard)
+        yield ended
+    finally:
+        connection.terminate()

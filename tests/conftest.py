@@ -1,0 +1,96 @@
+"""What the tests share: one Kafka and one Postgres a session, and Nenrin whole for those that need every process."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Generator, Iterator
+
+import pytest
+from pydantic import SecretStr
+
+import services.init
+from projections.control.install import install
+from services.settings import Settings
+from tests.running import Databases, Running, as_reader, execute, running, up, with_database
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Kafka and Postgres, nothing in them."""
+    with running(tmp_path_factory.mktemp("servers"), "services.stack.dev") as program:
+        yield program
+
+
+@pytest.fixture(scope="session")
+def kafka(servers: Running) -> str:
+    """Where clients bootstrap from: one broker a session, so tests keep apart by `topic_prefix`."""
+    address: str = servers.endpoints["kafka"]
+    return address
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """What this test's topics begin with."""
+    return f"t{secrets.token_hex(4)}."
+
+
+@pytest.fixture(scope="session")
+def reader_password(servers: Running) -> str:
+    """The password that the embedded Postgres gave its reading role."""
+    password: str = json.loads((servers.state / "passwords.json").read_text())["reader"]
+    return password
+
+
+@pytest.fixture(scope="session")
+def template(servers: Running, reader_password: str) -> str:
+    """A database with the control schema and nothing in it, that every test's own is a copy of."""
+    owner: str = servers.endpoints["postgres"]
+    execute(owner, "CREATE DATABASE nenrin_template")
+    asyncio.run(install(with_database(owner, "nenrin_template"), (), reader_password))
+    return "nenrin_template"
+
+
+@pytest.fixture
+def postgres(servers: Running, template: str, reader_password: str) -> Iterator[Databases]:
+    """A migrated database of this test's own."""
+    owner: str = servers.endpoints["postgres"]
+    name = f"test_{secrets.token_hex(4)}"
+    execute(owner, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield Databases(with_database(owner, name), as_reader(owner, name, reader_password))
+    execute(owner, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def settings(kafka: str, postgres: Databases, topic_prefix: str) -> Settings:
+    """What a service is told that works on this test's topics and database."""
+    return Settings(
+        kafka=kafka,
+        postgres=SecretStr(postgres.owner),
+        postgres_reader=SecretStr(postgres.reader),
+        partitions=4,
+        topic_prefix=topic_prefix,
+    )
+
+
+@pytest.fixture
+def installed(settings: Settings) -> Settings:
+    """`nenrin init` done: topics made, and the first generations of every projection."""
+    services.init.run(settings)
+    return settings
+
+
+@pytest.fixture(scope="session")
+def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """`nenrin up`, for the tests that need every process and leave each of them running."""
+    with up(tmp_path_factory.mktemp("up")) as program:
+        yield program
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed on a stack shows what the stack's processes said."""
+    report = yield
+    program = getattr(item, "funcargs", {}).get("whole_stack")
+    if report.failed and isinstance(program, Running):
+        report.sections.append(("the stack", program.said()))
+    return report
