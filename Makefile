@@ -38,7 +38,7 @@ setup: .venv/ready
 demo: setup
 	$(BIN)/nenrin demo
 
-test: lint
+test: setup
 	$(BIN)/python -m pytest
 
 lint: setup

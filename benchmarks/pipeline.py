@@ -56,7 +56,9 @@ def produce(kafka: str, texts: Sequence[str]) -> None:
     producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random"})
     for number, text in enumerate(texts):
         event = DocumentAdded("bench", str(number), text)
-        headers = events.headers(event, str(number), "/nenrin/benchmarks", datetime.now(UTC))
+        headers = dict[str, str | bytes | None](
+            events.headers(event, str(number), "/nenrin/benchmarks", datetime.now(UTC))
+        )
         producer.produce(DOCUMENTS, key=key_of("bench", str(number)), value=msgspec.json.encode(event), headers=headers)
     producer.flush()
 

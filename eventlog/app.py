@@ -12,8 +12,9 @@ from faust.app.base import BootStrategy
 
 from eventlog.connection import KafkaSettings
 from eventlog.ending import exit_on_error
+from eventlog.fetching import Claim, Reading, Release
 from eventlog.inbox import Inbox
-from eventlog.positioned import Claim, PositionedConsumer, PositionedTransport, Reading, Release, delivered
+from eventlog.positioned import PositionedConsumer, PositionedTransport, delivered
 
 LEAVE_WITHIN = 5.0
 """Seconds to leave the consumer group in. A group that nobody left takes the session timeout to notice."""
@@ -52,7 +53,7 @@ def create_app(name: str, kafka: KafkaSettings, inboxes: Iterable[Inbox], claim:
         topic_disable_leader=True,
         # More than the inboxes let in: Faust's queue is never what is full.
         stream_buffer_maxsize=65536,
-        broker_request_timeout=30.0,
+        broker_request_timeout=30.0,  # longer than a claim may take
         broker_session_timeout=6.0,
         broker_heartbeat_interval=2.0,
         broker_rebalance_timeout=10.0,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from schemas.errors import NenrinError
 
@@ -33,7 +34,7 @@ def exit_on_error(doing: str, *, letting: tuple[type[BaseException], ...] = ()) 
 
 def end_process(doing: str, error: BaseException) -> None:
     """Log why, and be gone. No clean-up: it could write."""
-    expected = isinstance(error, NenrinError)
+    expected = isinstance(error, (NenrinError, KafkaError))
     log.error(
         "cannot go on", doing=doing, error=str(error), kind=type(error).__name__, exc_info=None if expected else error
     )

@@ -59,7 +59,8 @@ class Topics:
     """The topics of one installation, by their logical names."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._admin = AdminClient(kafka.confluent())
+        # its failures are raised; told on stderr as well they would hide the one line that matters
+        self._admin = AdminClient({**kafka.confluent(), "log_level": 2})
         self._real = kafka.real
 
     async def describe(self, *names: str) -> list[Described]:

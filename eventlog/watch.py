@@ -63,8 +63,12 @@ class Watch:
         }
 
     async def _answer(self, future: "Future[T]") -> T:
+        answer = asyncio.wrap_future(future)
+        answer.add_done_callback(_noted)
+        # unlike awaiting it, waiting for it leaves it alone when cancelled: librdkafka will settle it either way
+        await asyncio.wait({answer})
         try:
-            return await asyncio.wrap_future(future)
+            return answer.result()
         except KafkaException as failure:
             raise self._translated(failure.args[0]) from failure
 
@@ -72,6 +76,12 @@ class Watch:
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return TopicMismatch(f"a topic does not exist at {self._settings.bootstrap}: run `nenrin init`")
         return LogAway("not_written", f"Kafka at {self._settings.bootstrap} does not answer ({error.str()})")
+
+
+def _noted(answer: "asyncio.Future[Any]") -> None:
+    """An answer that nobody waits for any more may be an error."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _configuration(settings: KafkaSettings) -> dict[str, Any]:

@@ -22,6 +22,8 @@ _AWAY = (
     OSError,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
+    asyncpg.InvalidCatalogNameError,  # no such database, yet
+    asyncpg.InvalidAuthorizationSpecificationError,  # no such role or another password, yet
     asyncpg.exceptions.OperatorInterventionError,  # shutdown, terminated backend
     asyncpg.exceptions.InsufficientResourcesError,  # disk full, out of memory, too many connections
     asyncpg.exceptions.TransactionRollbackError,  # deadlock, serialization

@@ -7,11 +7,10 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventlog.connection import KafkaSettings
+from schemas.errors import NenrinError
 
-from eventlog.connection import KafkaSettings
 
-
-class SettingsError(Exception):
+class SettingsError(NenrinError):
     """A setting has a value that can't be used; the message names the variable."""
 
 

@@ -13,6 +13,8 @@ from projections.control.install import install
 from services.settings import Settings
 from tests.running import Databases, Running, as_reader, execute, running, up, with_database
 
+pytest.register_assert_rewrite("tests.laws.reading", "tests.laws.derived")  # so that a broken law shows its values
+
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:

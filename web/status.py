@@ -16,7 +16,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from web.problems import documented, unavailable
 
-SWAGGER = "vendor/swagger-ui-4.15.5"
 MEDIA_TYPES = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui-standalone-preset.js": "text/javascript",
@@ -101,7 +100,7 @@ def _asset(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @cache
 def _vendored(name: str) -> bytes:
-    return files("swagger_ui_bundle").joinpath(SWAGGER, name).read_bytes()
+    return files("swagger_ui").joinpath("static", name).read_bytes()
 
 
 def _no_html(response: Response[Any]) -> Response[Any]:

@@ -40,7 +40,7 @@ def add(paths: list[Path], collection: str, state: Path | None, as_json: bool) -
     if as_json:
         print(msgspec.json.encode({"added": added, "left_out": missed, "version": token}).decode())
     else:
-        _report(added, missed, collection, token)
+        _report(added, missed, token, _where(collection, state))
     if missed:
         raise Failed(f"{len(missed)} of {len(found)} files were not added: {missed[0].path}: {missed[0].error}")
 
@@ -78,9 +78,14 @@ def _progress(steps: Iterable[Left | None], total: int, quiet: bool) -> Iterable
         yield from bar.track(steps, total=total)
 
 
-def _report(added: int, missed: list[Left], collection: str, token: str) -> None:
+def _where(collection: str, state: Path | None) -> str:
+    """The options that lead back to the same collection."""
+    return f"--collection {collection}" + ("" if state is None else f" --state {state}")
+
+
+def _report(added: int, missed: list[Left], token: str, where: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for item in missed:
         console.print(f"left out  {item.path}: {item.error}", style="yellow", markup=False)
-    console.print(f"[bold]{added}[/] documents added to [bold]{collection}[/]. To read them back for sure:")
-    console.print(f'  nenrin search "…" --collection {collection} --wait 30 --at-least {token}', markup=False)
+    console.print(f"{added} documents added. To read them back for sure:")
+    console.print(f'  nenrin search "…" {where} --wait 30 --at-least {token}', markup=False)

@@ -48,7 +48,7 @@ def shown(found: Found, question: Question) -> RenderableType:
     hits: list[RenderableType] = [
         Padding(_hit(rank, hit, question.text), (0, 0, 1, 0)) for rank, hit in enumerate(found.results, 1)
     ]
-    nothing = Text(f"Nothing in {question.collection} matches.\n")
+    nothing = Text(f"Nothing found in collection {question.collection}.\n")
     return Group(*(hits or [nothing]), freshness_of(found.projection))
 
 

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from nenrin.client.answers import Generation, Projection
 from schemas import versions
+from schemas.topics import DOCUMENTS
 
 MANY = 6
 """Partitions: more than can be read at a glance."""
@@ -18,7 +19,7 @@ STATES = {"live": "green", "catching_up": "yellow", "stalled": "bold red", "unkn
 def freshness_of(projection: Projection) -> Text:
     """The line below an answer: what it has seen, and how far behind that is."""
     return Text.assemble(
-        (f"{projection.name} at ", "dim"),
+        (f"{projection.name} version ", "dim"),
         (positions(projection.version), "cyan"),
         ("  lag ", "dim"),
         lag(projection),
@@ -48,6 +49,8 @@ def positions(token: str | None) -> str:
     if token is None:
         return "no version"
     offsets = versions.parse(token).offsets
+    if list(offsets) == [DOCUMENTS]:
+        return _listed(offsets[DOCUMENTS])
     return ", ".join(f"{topic} {_listed(offsets[topic])}" for topic in sorted(offsets)) or "nothing"
 
 

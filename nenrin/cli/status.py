@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from nenrin.cli.running import Running, find
-from nenrin.cli.showing import lag, positions, table_of
+from nenrin.cli.showing import STATES, positions, table_of
 from nenrin.client import Session, calls
 from nenrin.client.answers import Projections
 
@@ -20,7 +20,7 @@ def status(state: Path | None, as_json: bool) -> None:
     alive = {name: _alive(pid) for name, pid in stack.processes.items()}
     console = Console(highlight=False)
     if not as_json:
-        console.print(_processes(stack, alive))
+        console.print(_processes(stack, alive), "")
     call = calls.projections()
     with Session(stack.command, stack.query) as session:
         response = session.exchange(call)
@@ -62,13 +62,21 @@ def _processes(stack: Running, alive: dict[str, bool]) -> Table:
     return table
 
 
-def _projections(projections: Projections) -> Table:
-    table = table_of("Projections", "projection", "generation", "lag", "parked", "version", "encoder")
+def _projections(projections: Projections) -> Group:
+    columns = ("projection", "generation", "state", "behind", "", "parked", "version")
+    table = table_of("Projections", *columns)
+    encoders = []
     for projection in projections.projections:
         for one in projection.generations:
-            live = " (live)" if one.generation == projection.live else ""
-            parked = Text(str(one.parked), "yellow" if one.parked else "")
             table.add_row(
-                projection.name, f"{one.generation}{live}", lag(one), parked, positions(one.version), one.encoder or ""
+                projection.name,
+                f"{one.generation} {one.lifecycle}",
+                Text(one.state, STATES.get(one.state, "")),
+                "unknown" if one.lag_events is None else f"{one.lag_events:,} events",
+                "" if one.lag_seconds is None else f"{one.lag_seconds:.2f} s",
+                Text(str(one.parked), "yellow" if one.parked else ""),
+                positions(one.version),
             )
-    return table
+            if one.encoder is not None:
+                encoders.append(Text(f"{projection.name} {one.generation} holds vectors of {one.encoder}", "dim"))
+    return Group(table, *encoders)

@@ -91,7 +91,7 @@ class Generation(msgspec.Struct, frozen=True):
 
     generation: int
     state: str
-    lifecycle: str | None = None
+    lifecycle: str = ""
     encoder: str | None = None
     version: str | None = None
     lag_events: int | None = None

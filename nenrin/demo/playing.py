@@ -7,32 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 from rich.panel import Panel
 from rich.table import Table
 
 from nenrin.client import Session
 from nenrin.demo import texts
 from nenrin.demo.acts import ACTS, Facts
+from nenrin.demo.background import Background
 from nenrin.demo.scene import Scene
 from nenrin.demo.stage import Stage
+from services.stack.process import Process
 from services.stack.supervisor import Stack
-
-
-class Controlled:
-    """A stack that lives in a thread of its own, so that the demo reads from top to bottom."""
-
-    def __init__(self, stack: Stack, portal: BlockingPortal) -> None:
-        self._stack = stack
-        self._portal = portal
-
-    def stop(self, name: str) -> None:
-        """Stop a process, and have it stay so."""
-        self._portal.call(self._stack.stop, name)
-
-    def start(self, name: str) -> None:
-        """Start it again."""
-        self._portal.call(self._stack.start, name)
 
 
 def run(state: Path, folder: Path | None, record: Path | None) -> None:
@@ -43,10 +28,10 @@ def run(state: Path, folder: Path | None, record: Path | None) -> None:
     corpus = texts.language_reference() if folder is None else texts.folder(folder)
     stage.title("Nenrin", "The log is the truth; every answer says how much of the log it has seen.")
     facts: Facts = []
-    with stack_in(state, stage) as (stack, controlled):
-        urls = stack.endpoints
+    with stack_in(state, stage) as background:
+        urls = background.stack.endpoints
         with Session(urls["command"], urls["query"]) as session:
-            scene = Scene(stage, controlled, session, corpus, new_word())
+            scene = Scene(stage, background, session, corpus, new_word())
             for act in ACTS:
                 facts += act(scene)
     summarise(stage, facts, time.monotonic() - began, state, corpus.collection)
@@ -54,22 +39,25 @@ def run(state: Path, folder: Path | None, record: Path | None) -> None:
 
 
 @contextmanager
-def stack_in(state: Path, stage: Stage) -> Iterator[tuple[Stack, Controlled]]:
+def stack_in(state: Path, stage: Stage) -> Iterator[Background]:
     """A stack that runs while the acts are played."""
     stage.act("Start everything on this machine")
-    stack = Stack(state, free_ports=True)
     began = time.monotonic()
-    with start_blocking_portal() as portal:
-        with stage.waiting("Kafka, PostgreSQL with pgvector, and Nenrin's five processes are starting"):
-            opened = portal.wrap_async_context_manager(stack)
-            opened.__enter__()
-        try:
-            stage.show(processes(stack))
-            stage.check(True, f"everything answers after {time.monotonic() - began:.1f} s; its state is in {state}")
-            yield stack, Controlled(stack, portal)
-        finally:
-            with stage.waiting("stopping everything"):
-                opened.__exit__(None, None, None)
+    with stage.waiting("Kafka and PostgreSQL with pgvector, then Nenrin's five processes") as spinner:
+
+        def watch(_: Process) -> None:
+            spinner.update(" ".join(f"{name} [dim]{process.state}[/] " for name, process in stack.processes.items()))
+
+        stack = Stack(state, free_ports=True, watch=watch)
+        background = Background(stack)
+        background.__enter__()
+    try:
+        stage.show(processes(stack))
+        stage.check(True, f"everything answers after {time.monotonic() - began:.1f} s; its state is in {state}")
+        yield background
+    finally:
+        with stage.waiting("stopping everything"):
+            background.__exit__(None, None, None)
 
 
 def processes(stack: Stack) -> Table:

@@ -1,5 +1,6 @@
 """Where the demo is seen: what stays on the terminal, what moves and goes, and what has to be true."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from rich.text import Text
 from schemas.errors import NenrinError
 
 WIDTH = 100
+_FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _NOTE = TextColumn("[dim]{task.fields[note]}")
 
 
@@ -96,4 +98,6 @@ class Stage:
         """Write the recording, where one was asked for."""
         if self._record is not None:
             self._record.parent.mkdir(parents=True, exist_ok=True)
-            self.lasting.save_svg(str(self._record), title="nenrin demo", theme=MONOKAI)
+            picture = self.lasting.export_svg(title="nenrin demo", theme=MONOKAI)
+            # without the fonts that it would have every reader fetch from elsewhere
+            self._record.write_text(_FONT_FACE.sub("", picture))

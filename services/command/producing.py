@@ -83,8 +83,8 @@ class ProducerLife:
         """End this producer; every write that it still holds becomes "unknown". Idempotent, and does not block."""
         if not self.usable:
             return
-        self._discarded.set()
         self._producer.purge(blocking=False)
+        self._discarded.set()  # from here on the thread may free the producer
         for future in tuple(self._outstanding):
             _fail(future, LogAway("unknown", _doubt(reason)))
 
@@ -122,7 +122,7 @@ def configuration(settings: KafkaSettings) -> dict[str, object]:
         "acks": "all",
         "partitioner": "murmur2_random",
         "linger.ms": 0,
-        "compression.type": "gzip",
+        "compression.type": "gzip",  # which every client reads without extras
         # the broker's limit counts compressed bytes, so what is certainly too much is left for the broker to say;
         # batch.size keeps a giant alone in its batch, where its refusal hurts no other
         "message.max.bytes": 4 * SOURCE_RECORD_LIMIT,

@@ -47,7 +47,7 @@ class Publisher:
 
     @property
     def state(self) -> str:
-        """ "ok", or why nothing can be written now."""
+        """Either "ok" or why nothing can be written now."""
         return "ok" if self._usable.is_set() else self._missing
 
     async def publish(self, event: DocumentEvent, traceparent: str | None = None) -> Version:
@@ -60,7 +60,7 @@ class Publisher:
             version = await self._publish(self._record(event, traceparent), deadline)
         except LogAway as error:
             self._writes.labels(error.outcome).inc()
-            log.warning("write not acknowledged", outcome=error.outcome, reason=str(error))
+            log.info("write not acknowledged", outcome=error.outcome, reason=str(error))
             raise
         self._writes.labels("acknowledged").inc()
         return version
@@ -93,8 +93,9 @@ class Publisher:
         return Outgoing(key_of(event.collection, event.document_id), msgspec.json.encode(event), headers)
 
     async def _usable_life(self) -> ProducerLife:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._usable.wait(), PATIENCE)
+        if not self._usable.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._usable.wait(), PATIENCE)
         if self._life is None or not self._usable.is_set():
             raise LogAway("not_written", f"{self._missing}. Nothing was written; try again.")
         return self._life

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import aiokafka
+from aiokafka.errors import KafkaError
 
 from eventlog.connection import KafkaSettings
+from schemas.errors import LogAway
 from schemas.topics import DERIVED_RECORD_LIMIT
 from services.embedder.work import Output
 
@@ -29,7 +31,7 @@ class Producer:
         self._producer: aiokafka.AIOKafkaProducer | None = None
 
     async def start(self) -> None:
-        """Connect."""
+        """Connect. Raises `LogAway` when nothing answers."""
         self._producer = aiokafka.AIOKafkaProducer(
             **self._kafka.aiokafka(),
             client_id="nenrin-embedder",
@@ -38,7 +40,11 @@ class Producer:
             max_batch_size=DERIVED_RECORD_LIMIT,
             max_request_size=2 * DERIVED_RECORD_LIMIT,
         )
-        await self._producer.start()
+        try:
+            await self._producer.start()
+        except KafkaError as error:
+            await self._producer.stop()
+            raise LogAway("not_written", f"Kafka at {self._kafka.bootstrap} does not answer: {error}") from error
 
     async def stop(self) -> None:
         """Disconnect; nothing may be on its way."""

@@ -8,16 +8,26 @@ from eventlog.topics import Plan, Topics
 from projections.control import install
 from projections.control.install import Wanted
 from projections.documents import Documents
-from projections.generations.lifecycle import Build
+from projections.generations.lifecycle import Build, live
 from projections.passages import Passages
 from schemas import topics
 from schemas.encoders import MINILM
+from schemas.errors import DatabaseAway, LogAway, NenrinError
 from services.settings import Settings
+
+
+class OtherEncoder(NenrinError):
+    """The database holds vectors of another encoder than the one that embeds now."""
 
 
 def run(settings: Settings, say: Callable[[str], None] = print) -> None:
     """Say what is missing, then make it. Whatever is there already is checked, and left as it is."""
-    asyncio.run(initialise(settings, say))
+    try:
+        asyncio.run(initialise(settings, say))
+    except LogAway as error:
+        raise LogAway(error.outcome, f"{error}; is Kafka running at NENRIN_KAFKA={settings.kafka}?") from error
+    except DatabaseAway as error:
+        raise DatabaseAway(f"{error}; is it running, and does NENRIN_POSTGRES name it?") from error
 
 
 async def initialise(settings: Settings, say: Callable[[str], None]) -> None:
@@ -29,6 +39,8 @@ async def initialise(settings: Settings, say: Callable[[str], None]) -> None:
     )
     for line in (*plan.lines(), *missing_rows):
         say(line)
+    if not missing_rows:
+        await check_encoder(settings.dsn)
     if not plan.missing and not missing_rows:
         say("nothing to do: everything is there")
         return
@@ -37,6 +49,17 @@ async def initialise(settings: Settings, say: Callable[[str], None]) -> None:
         incarnation = await _incarnation(cluster, plan)
         await install.install(settings.dsn, wanted(settings, incarnation), _password(settings.reader_dsn))
     say("done")
+
+
+async def check_encoder(dsn: str) -> None:
+    """Raise `OtherEncoder` when the live passages can't go on with what is embedded from now on."""
+    async with install.administration(dsn) as connection:
+        found = await live(connection, Passages.name)
+    if found.encoder != MINILM.name:
+        raise OtherEncoder(
+            f"passages generation {found.generation} holds vectors of {found.encoder}, but this version of Nenrin"
+            f" embeds with {MINILM.name}: begin anew, in another state folder or database, and add the documents again"
+        )
 
 
 def wanted(settings: Settings, incarnation: str) -> tuple[Wanted, ...]:

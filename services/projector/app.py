@@ -40,7 +40,8 @@ async def _run(settings: Settings) -> None:
     async def release() -> None:
         await asyncio.gather(*(projection.release() for projection in projections))
 
-    app = create_app("nenrin-projector", settings.kafka_settings(), [each.inbox for each in projections], claim, release)
+    inboxes = [projection.inbox for projection in projections]
+    app = create_app("nenrin-projector", settings.kafka_settings(), inboxes, claim, release)
     await run_app(app, *(projection.work for projection in projections))
 
 

@@ -3,16 +3,17 @@
 import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from projections.documents import NAME, read
 from schemas.documents import check_collection, check_document_id
 from services.query import calls
 from services.query.answering import Answers
 from services.query.calls import AnyRequest, array
-from services.query.requests import GetBody, cursor_after, ids_of, page_of, parameters
+from services.query.requests import BrokenCursor, GetBody, Page, cursor_after, ids_of, page_of, parameters
 from services.query.shapes import DocumentAnswer, DocumentsAnswer, ListAnswer
 from web.body import described, read_body
-from web.problems import documented
+from web.problems import documented, problem
 from web.raw_path import segment
 
 PATH = "/v1/collections/{collection:str}/documents"
@@ -29,7 +30,9 @@ def handlers(answers: Answers) -> list[HTTPRouteHandler]:
     """The handlers."""
 
     @get(PATH + "/{document_id:str}", summary="Get a document", responses=documented(400, 404, 410, 412, 422, 503))
-    async def get_document(collection: str, document_id: str, request: AnyRequest) -> Response[DocumentAnswer]:
+    async def get_document(
+        collection: FromPath[str], document_id: FromPath[str], request: AnyRequest
+    ) -> Response[DocumentAnswer]:
         """A document that isn't there is a 404 that carries version and lag: you know whether to wait."""
         parameters(request.scope["query_string"], ())
         collection, document_id = collection_in(collection), segment(document_id, "document_id")
@@ -47,7 +50,7 @@ def handlers(answers: Answers) -> list[HTTPRouteHandler]:
         operation_class=described(GetBody),
         responses=documented(400, 410, 412, 413, 415, 422, 503),
     )
-    async def get_documents(collection: str, request: AnyRequest) -> Response[DocumentsAnswer]:
+    async def get_documents(collection: FromPath[str], request: AnyRequest) -> Response[DocumentsAnswer]:
         """In the order of the ids; null for those that aren't there."""
         collection = collection_in(collection)
         question = read.many(collection, ids_of(await read_body(request, GetBody)))
@@ -55,9 +58,9 @@ def handlers(answers: Answers) -> list[HTTPRouteHandler]:
         return reply.response(documents=array(reply.answer.rows))
 
     @get(PATH, summary="List a collection's documents", responses=documented(400, 410, 412, 422, 503))
-    async def list_documents(collection: str, request: AnyRequest) -> Response[ListAnswer]:
+    async def list_documents(collection: FromPath[str], request: AnyRequest) -> Response[ListAnswer]:
         """`limit` (1 to 1,000, default 100) documents from `cursor` on; each page has its own version."""
-        collection, page = collection_in(collection), page_of(request.scope["query_string"])
+        collection, page = collection_in(collection), _page(request)
         question = read.page(collection, page.after, page.limit + 1)  # one more tells whether there is a next page
         reply = await calls.read(answers, request, NAME, lambda _: question)
         shown = reply.answer.rows[: page.limit]
@@ -73,3 +76,10 @@ def collection_in(raw: str) -> str:
     collection = segment(raw, "collection")
     check_collection(collection)
     return collection
+
+
+def _page(request: AnyRequest) -> Page:
+    try:
+        return page_of(request.scope["query_string"])
+    except BrokenCursor as error:
+        raise problem(400, "broken-cursor", "Broken cursor", str(error), field=error.field) from error

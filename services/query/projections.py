@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from litestar.plugins.problem_details import ProblemDetailsException
 
 from projections.generations import read
@@ -56,7 +57,7 @@ def handlers(answers: Answers, reader: Reader) -> list[HTTPRouteHandler]:
         return _json(ProjectionsAnswer(_projections(found)), headers)
 
     @get(PATH + "/{name:str}", summary="Get a projection", responses=documented(400, 404, 410, 412, 422, 503))
-    async def get_projection(name: str, request: AnyRequest) -> Response[ProjectionAnswer]:
+    async def get_projection(name: FromPath[str], request: AnyRequest) -> Response[ProjectionAnswer]:
         """Its generations, in one snapshot; version and lag are those of the live one, or of `Nenrin-Generation`."""
         parameters(request.scope["query_string"], ())
         name = await _known(reader, name)
@@ -68,7 +69,7 @@ def handlers(answers: Answers, reader: Reader) -> list[HTTPRouteHandler]:
         return _json(body, headers_of(chosen.standing.version, chosen.lag, asked))
 
     @get(PATH + "/{name:str}/parked", summary="List parked events", responses=documented(400, 404, 410, 412, 422, 503))
-    async def list_parked(name: str, request: AnyRequest) -> Response[ParkedAnswer]:
+    async def list_parked(name: FromPath[str], request: AnyRequest) -> Response[ParkedAnswer]:
         """The events that could not be applied, and that no later good event of the same key has healed."""
         parameters(request.scope["query_string"], ())
         name = await _known(reader, name)

@@ -157,10 +157,10 @@ def after_cursor(cursor: str) -> str:
     """The id after which a cursor stands. Raises `BrokenCursor`."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        kind, document_id = msgspec.json.decode(raw, type=tuple[int, str])
+        _, document_id = msgspec.json.decode(raw, type=tuple[int, str])
         check_document_id(document_id)
     except (binascii.Error, ValueError, msgspec.DecodeError, InvalidInput) as error:
         raise BrokenCursor from error
-    if kind != 1:
+    if cursor_after(document_id) != cursor:
         raise BrokenCursor
     return document_id

@@ -2,6 +2,7 @@
 
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from litestar.plugins.problem_details import ProblemDetailsException
 
 from projections.passages import NAME, read
@@ -30,7 +31,7 @@ def handlers(answers: Answers, encoder: QueryEncoder) -> list[HTTPRouteHandler]:
         operation_class=described(SearchBody),
         responses=documented(400, 410, 412, 413, 415, 422, 503),
     )
-    async def search(collection: str, request: AnyRequest) -> Response[SearchAnswer]:
+    async def search(collection: FromPath[str], request: AnyRequest) -> Response[SearchAnswer]:
         """The `k` best documents, each by its best passage. Text search works while the encoder still loads."""
         collection = collection_in(collection)
         wanted = search_of(await read_body(request, SearchBody))

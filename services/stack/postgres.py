@@ -1,6 +1,5 @@
 """PostgreSQL with pgvector on this machine: the server itself as our child, on loopback TCP only."""
 
-import asyncio
 import contextlib
 import functools
 import json
@@ -20,7 +19,7 @@ import psutil
 from services.stack.errors import PostgresFailed
 from services.stack.files import replacing
 from services.stack.probes import postgres_answers
-from services.stack.program import Program, User, launched
+from services.stack.program import Program, User, run_to_end
 from services.stack.record import end
 
 OWNER = "nenrin"
@@ -176,16 +175,11 @@ class Postgres:
             )
 
     async def _run(self, program: str, *arguments: str, said: str = "") -> None:
-        process = await asyncio.create_subprocess_exec(
-            *launched((str(self.programs / program), *arguments), user=unprivileged()),
-            env=environment(),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate(said.encode())
-        if process.returncode or b"ERROR" in output:
-            raise PostgresFailed(f"{program} failed in {self.folder.parent}: {output.decode(errors='replace')}")
+        command = (str(self.programs / program), *arguments)
+        folder = self.folder.parent
+        status, output = await run_to_end(command, environment(), folder, user=unprivileged(), said=said)
+        if status or "ERROR" in output:
+            raise PostgresFailed(f"{program} failed in {folder}: {output}")
 
     def _check_owner(self) -> None:
         user = unprivileged()

@@ -27,7 +27,12 @@ def main() -> None:
     home = kafka_home()
     if not (home / "jars").is_dir():
         print(f"Downloading Apache Kafka, 45 MB of jars, to {home}", flush=True)
-        fetch(home / "jars")
+        try:
+            fetch(home / "jars")
+        except OSError as error:  # requests' errors are of this kind too
+            sys.exit(
+                f"Kafka's jars could not be fetched: {error}\nCheck the network or its proxy, then run this again."
+            )
     if not (home / "kafka.aot").exists():
         print("Starting Kafka once, so that its JVM can keep the classes it loads (65 MB, about 12 s)", flush=True)
         asyncio.run(record_classes(home))

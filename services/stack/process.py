@@ -80,6 +80,11 @@ class Process:
         if self._keeper.done():
             await self._keeper
 
+    async def lasts(self) -> None:
+        """Return only when it can't be kept running any more, by raising why."""
+        if self._keeper is not None:
+            await asyncio.shield(self._keeper)
+
     async def stop(self) -> None:
         """End it: ask first, then kill it and whatever it started."""
         if self._keeper is not None:

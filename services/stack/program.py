@@ -1,6 +1,7 @@
 """What the supervisor needs to know to run one process."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -45,6 +46,32 @@ class Program:
     def launch(self, parent: int) -> tuple[str, ...]:
         """The command line, by way of the launcher, which makes the process end when `parent` does."""
         return launched(self.command, user=self.user, death_signal=self.orphan_signal, parent=parent)
+
+
+async def run_to_end(
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    user: User | None = None,
+    said: str = "",
+) -> tuple[int, str]:
+    """Run a short program; its exit status and what it printed. It doesn't outlive the caller's patience, nor us."""
+    process = await asyncio.create_subprocess_exec(
+        *launched(command, user=user, death_signal=signal.SIGKILL, parent=os.getpid()),
+        env=dict(environment),
+        cwd=folder,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await process.communicate(said.encode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, output.decode(errors="replace")
 
 
 def launched(

@@ -18,7 +18,7 @@ from services.stack.kafka import Kafka
 from services.stack.ports import Ports
 from services.stack.postgres import Passwords, Postgres
 from services.stack.process import Process, State
-from services.stack.program import launched
+from services.stack.program import run_to_end
 from services.stack.python_services import SERVICES, PythonServices
 from services.stack.record import end_last_run, recorded
 
@@ -81,6 +81,10 @@ class Stack:
         """The pid of one of them."""
         return self.pids[name]
 
+    async def lasts(self) -> None:
+        """Wait for as long as everything can be kept running; raise what ends that."""
+        await together(*(process.lasts() for process in self.processes.values()))
+
     async def stop(self, name: str) -> None:
         """Stop one process, and leave it so."""
         await self.processes[name].stop()
@@ -130,17 +134,10 @@ class Stack:
 
     async def _initialise(self) -> None:
         """Make topics, roles and the control schema, or check them."""
-        init = await asyncio.create_subprocess_exec(
-            *launched(self.python.command("init")),
-            env=self.python.environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await init.communicate()
-        self.folder.log("init").write_bytes(output)
-        if init.returncode:
-            raise StartFailed(f"nenrin init ended with status {init.returncode}:\n{output.decode(errors='replace')}")
+        status, output = await run_to_end(self.python.command("init"), self.python.environment(), self.folder.path)
+        self.folder.log("init").write_text(output)
+        if status:
+            raise StartFailed(f"nenrin init ended with status {status}:\n{output}")
 
     async def _close(self) -> None:
         """End everything, the servers last, and leave no trace of a running stack."""

@@ -51,7 +51,7 @@ async def hold(stack: Stack) -> None:
     """Have the stack running until this is cancelled."""
     async with stack:
         print(welcome(stack), flush=True)
-        await asyncio.Event().wait()
+        await stack.lasts()
 
 
 def welcome(stack: Stack) -> str:

@@ -178,6 +178,16 @@ async def test_a_second_reader_takes_over_without_loss_or_repetition(kafka: str,
         await one.until(lambda one: one.positions[moved] == 2)
 
 
+async def test_compressed_records_are_read(kafka: str, topic: str, started: Started) -> None:
+    """Producers choose their compression: each of Kafka's is understood."""
+    codecs = ("gzip", "snappy", "lz4", "zstd")
+    for codec in codecs:
+        write(kafka, topic, [codec.encode() * 100] * 10, compression=codec)
+    async with started() as reader:
+        await reader.until(lambda reader: len(reader.values) == 40)
+    assert set(reader.values) == {codec.encode() * 100 for codec in codecs}
+
+
 async def test_a_position_before_the_beginning_is_lost(
     kafka: str, topic: str, started: Started, ended: list[BaseException]
 ) -> None:
@@ -197,7 +207,7 @@ async def test_a_position_beyond_the_end_is_lost(
     kafka: str, topic: str, started: Started, ended: list[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A log shorter than what was read of it is another log, or a damaged one."""
-    monkeypatch.setattr("eventlog.positioned.END_PATIENCE", 0.5)
+    monkeypatch.setattr("eventlog.fetching.END_PATIENCE", 0.5)
     write(kafka, topic, [b"a"])
     async with started({FIRST: 7}) as reader:
         await reader.until(lambda _: bool(ended))

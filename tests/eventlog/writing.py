@@ -27,9 +27,9 @@ def remove_topic(address: str, name: str) -> None:
         future.result()
 
 
-def write(address: str, topic: str, values: Iterable[bytes], partition: int = 0) -> None:
+def write(address: str, topic: str, values: Iterable[bytes], partition: int = 0, compression: str = "none") -> None:
     """Append records, and wait until they are there."""
-    producer = Producer({"bootstrap.servers": address, "linger.ms": 0})
+    producer = Producer({"bootstrap.servers": address, "linger.ms": 5, "compression.type": compression})
     for value in values:
         producer.produce(topic, value=value, key=b"k", partition=partition)
     assert producer.flush(30) == 0

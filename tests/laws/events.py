@@ -200,6 +200,7 @@ class Straight:
             "enable.idempotence": True,
             "message.max.bytes": 2 * 1024 * 1024,
             "linger.ms": 2,
+            "log_level": 2,  # a broker that goes before its clients is no news in tests
         }
         self.producer = Producer(configuration | settings)
 

@@ -6,10 +6,11 @@ import random
 import secrets
 import signal
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ SEED = "NENRIN_TEST_SEED"
 SECONDS = float(os.environ.get("NENRIN_TEST_KILL_SECONDS", "60"))
 CAUGHT_UP_WITHIN = 180.0
 OUTAGE = 60.0  # the longest that no reader may get any answer, on a busy machine
-VICTIMS = ("embedder", "projector", "query")
+CLOCKS = 0.5  # an observation is stamped a little after it is made
+VICTIMS = {"embedder": "passages", "projector": "passages", "query": "documents"}  # and where their work is seen
 COLLECTIONS = ("novels", "notes")
 NAMES = [*(f"d{number}" for number in range(24)), "a/b c.txt", "年輪/7", "ünïcode", "%2F", "..", "Z z"]
 TOPIC_WORDS = [f"topic{number}x" for number in range(8)]
@@ -89,6 +91,7 @@ class Acknowledged:
     name: str
     text: str | None
     token: str
+    at: float  # seconds since the epoch
 
 
 @dataclass
@@ -101,6 +104,7 @@ class Trial:
     kills: Counter[str] = field(default_factory=Counter)
     judged: Counter[str] = field(default_factory=Counter)
     acknowledged: list[Acknowledged] = field(default_factory=list)
+    versions: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     unanswered: int = 0
     final: str = ""
 
@@ -111,7 +115,8 @@ class Trial:
         self.command = httpx.AsyncClient(base_url=endpoints["command"], timeout=40)
         self.query = httpx.AsyncClient(base_url=endpoints["query"], timeout=40)
         self.answers: asyncio.Queue[Answer] = asyncio.Queue(500)  # readers wait for the judge, not the other way round
-        self.answered_at = time.monotonic()
+        self.began = self.answered_at = time.monotonic()
+        self.phases: dict[str, float] = {}
         self.numbers = iter(range(10**9))
         self.ending = asyncio.Event()
 
@@ -129,8 +134,9 @@ class Trial:
     def actors(self) -> list[Act]:
         """Who acts at the same time."""
         sessions = [(GetDocument, GetDocuments, ListDocuments), (CountCollections, SearchText, SearchDense)]
-        readers = [self.reader(kinds) for kinds in (*sessions, sum(sessions, ()))]
-        return [self.kill, self.write_over_http, self.write_over_http, self.write_straight, *readers, self.page_through]
+        readers = [self.reader(kinds) for kinds in (*sessions, *sessions, sum(sessions, ()))]
+        writers = [self.write_over_http, self.write_over_http, self.write_straight]
+        return [*map(self.killer, VICTIMS), *writers, *readers, self.page_through]
 
     def chance(self, actor: int) -> random.Random:
         """Each actor draws from its own sequence, so that one's timing does not change another's choices."""
@@ -143,19 +149,30 @@ class Trial:
 
     # -- faults
 
-    async def kill(self, chance: random.Random) -> None:
-        """SIGKILL one of the victims every few seconds, when it has been restarted since the last time."""
-        killed: dict[str, int] = {}
-        while not self.ending.is_set():
-            await self.pause(chance.uniform(1.5, 4))
-            name = chance.choice(VICTIMS)
-            pid = self.stack.pids.get(name)
-            if pid is None or killed.get(name) == pid or self.ending.is_set():
-                continue
-            with suppress(ProcessLookupError):  # it had died, and is about to be restarted
-                os.kill(pid, signal.SIGKILL)
-                self.kills[name] += 1
-            killed[name] = pid
+    def killer(self, name: str) -> Act:
+        """SIGKILL one process again and again: sometimes while it still starts, mostly when it is at work."""
+
+        async def kill(chance: random.Random) -> None:
+            killed: int | None = None
+            while not self.ending.is_set():
+                if chance.random() < 0.7:
+                    await self.progress(VICTIMS[name])
+                await self.pause(chance.uniform(0.5, 6))
+                pid = self.stack.pids.get(name)
+                if pid is None or killed == pid or self.ending.is_set():
+                    continue
+                with suppress(ProcessLookupError):  # it had died, and is about to be restarted
+                    os.kill(pid, signal.SIGKILL)
+                    self.kills[name] += 1
+                killed = pid
+
+        return kill
+
+    async def progress(self, projection: str) -> None:
+        """Until a reader has seen a new version of the projection, or it has had its time."""
+        seen, deadline = len(self.versions[projection]), time.monotonic() + 20
+        while len(self.versions[projection]) == seen and time.monotonic() < deadline and not self.ending.is_set():
+            await self.pause(0.1)
 
     # -- writers
 
@@ -170,7 +187,7 @@ class Trial:
             assert reply.status_code == 202, reply.text
             token = reply.json()["version"]
             assert reply.headers["nenrin-version"] == token
-            self.acknowledged.append(Acknowledged(collection, name, text, token))
+            self.acknowledged.append(Acknowledged(collection, name, text, token, time.time()))
             self.written["PUT" if text is not None else "DELETE"] += 1
             if chance.random() < 0.2:
                 await self.read(GetDocument(collection, name), token, wait=20)
@@ -216,10 +233,10 @@ class Trial:
             token: str | None = None
             while not self.ending.is_set():
                 question = some_question(chance, chance.choice(kinds), self.acknowledged)
-                answer = await self.read(question, token, wait=chance.choice((0, 1, 10)))
+                answer = await self.read(question, token, wait=chance.choice((0, 0.2, 1, 5)))
                 if answer is not None:
                     token = self.merged(token, answer.token)
-                await self.pause(0.05)
+                await self.pause(0.03)
 
         return read
 
@@ -230,7 +247,7 @@ class Trial:
             while page is not None and not self.ending.is_set():
                 answer = await self.read(page)
                 page = page if answer is None else next_page(page, answer)
-                await self.pause(0.05)
+                await self.pause(0.03)
 
     async def read(self, question: Question, token: str | None = None, wait: float = 0) -> Answer | None:
         """Ask, and hand the answer to the judge."""
@@ -249,9 +266,24 @@ class Trial:
         while True:
             answer = await self.answers.get()
             await asyncio.to_thread(answer.judge, self.oracle)
+            self.check_lag(answer)
+            self.versions[answer.question.projection].add(answer.token)
             self.judged[str(answer.status)] += 1
             self.judged[type(answer.question).__name__] += 1
             self.answers.task_done()
+
+    def check_lag(self, answer: Answer) -> None:
+        """A lag counts at least what was acknowledged well before the heads that it was taken from."""
+        told = answer.body["projection"]
+        if told["lag_events"] is None:
+            return
+        observed = datetime.fromisoformat(told["head_observed_at"]).timestamp() - CLOCKS
+        version, floor = dict(self.oracle.version(told["version"])), Counter[int]()
+        for write in self.acknowledged[-200:]:
+            if write.at < observed:
+                floor |= Counter(self.oracle.version(write.token))
+        known = sum(max(0, offset - version.get(at, 0)) for at, offset in floor.items())
+        assert told["lag_events"] >= known, (told, floor)
 
     def merged(self, token: str | None, other: str) -> str:
         """The maximum of two tokens, per partition."""
@@ -262,14 +294,17 @@ class Trial:
 
     async def compare_everything(self) -> None:
         """Wait, by version, until all is applied; then nothing may differ from the oracle's fold."""
+        self.phase("killed")
         ends = self.ends()
         self.final = written_token(ends, self.oracle.incarnation)
         await asyncio.to_thread(self.oracle.read_past, ends, 30)
         await self.caught_up()
+        self.phase("caught up")
         await self.compare_documents()
         await self.compare_search()
         await self.compare_status()
         self.check_acknowledged()
+        self.phase("compared")
         counted = await asyncio.to_thread(lambda: check_coverage(self.oracle, ends, read_whole(self.kafka)))
         print("derived:", counted)
 
@@ -297,7 +332,7 @@ class Trial:
     async def compare_search(self) -> None:
         """Each document is found by its own word, none by the words of what was replaced or removed."""
         written = [(collection, word) for collection in COLLECTIONS for word in self.unique_words(collection)]
-        for collection, word in written[-500:]:
+        for collection, word in written[-200:]:
             await self.check(SearchText(collection, word, 10))
         for collection in COLLECTIONS:
             for word in TOPIC_WORDS:
@@ -351,6 +386,10 @@ class Trial:
         finally:
             consumer.close()
 
+    def phase(self, name: str) -> None:
+        """Note how long a part of the run took."""
+        self.phases[name] = round(time.monotonic() - self.began - sum(self.phases.values()), 1)
+
     def summary(self) -> str:
         """What this run did."""
         lines = {
@@ -358,7 +397,9 @@ class Trial:
             "kills": dict(self.kills),
             "writes": dict(self.written),
             "answers judged": dict(self.judged),
+            "versions seen": {name: len(versions) for name, versions in self.versions.items()},
             "no answer": self.unanswered,
+            "seconds": self.phases,
         }
         return "\n".join(f"{name}: {value}" for name, value in lines.items())
 

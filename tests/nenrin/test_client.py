@@ -97,14 +97,14 @@ def test_a_problem_is_an_error_with_its_members(status: int, kind: type[Problem]
         "field": "text",
         "outcome": "unknown",
         "shortfall": {"documents": {"0": 3, "2": 1}},
-        "projection": {"state": "live"},
+        "projection": msgspec.to_builtins(PROJECTION),
     }
     session = session_with(httpx.Response(status, json=body, headers={"Retry-After": "2"}))
     with pytest.raises(kind, match="T: D") as caught:
         session.projections()
     error = caught.value
     assert type(error) is kind
-    assert (error.status, error.retry_after, error.body["projection"]) == (status, 2, {"state": "live"})
+    assert (error.status, error.retry_after, error.details.projection) == (status, 2, PROJECTION)
     if isinstance(error, Behind):
         assert error.missing == 4
     if isinstance(error, Unavailable):

@@ -20,11 +20,12 @@ def test_lag_shows_events_seconds_and_state() -> None:
 
 def test_a_token_is_shown_as_what_it_stands_for() -> None:
     """The next offset of every partition; of many partitions the sum."""
-    assert positions(Version({"documents": {1: 7, 0: 21}}, {"documents": "x"}).token()) == "documents 21·7"
+    assert positions(Version({"documents": {1: 7, 0: 21}}, {"documents": "x"}).token()) == "21·7"
+    assert positions(Version({"documents": dict.fromkeys(range(12), 100)}).token()) == "1,200 in 12 partitions"
+    assert positions(Version({"documents": {1: 3}}).token()) == "1:3"
     assert (
-        positions(Version({"documents": dict.fromkeys(range(12), 100)}).token()) == "documents 1,200 in 12 partitions"
+        positions(Version({"responses": {0: 1, 1: 2}, "documents": {0: 3}}).token()) == "documents 0:3, responses 1·2"
     )
-    assert positions(Version({"documents": {1: 3}}).token()) == "documents 1:3"
     assert positions(Version().token()) == "nothing"
     assert positions(None) == "no version"
 

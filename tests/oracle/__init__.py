@@ -35,7 +35,7 @@ class Oracle:
         self.log: dict[int, list[Record]] = {at: [] for at in self.positions}
         self._good: defaultdict[tuple[int, bytes | None], list[Record]] = defaultdict(list)
         reading = {"isolation.level": "read_committed", "enable.partition.eof": True, "enable.auto.commit": False}
-        self._consumer = Consumer({**reading, "bootstrap.servers": kafka, "group.id": "oracle"})
+        self._consumer = Consumer({**reading, "bootstrap.servers": kafka, "group.id": "oracle", "log_level": 2})
         self._consumer.assign([TopicPartition(topic, at, 0) for at in self.positions])
 
     def version(self, token: str) -> Version:

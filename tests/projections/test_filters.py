@@ -1,6 +1,7 @@
 """Filters: judged by Postgres as the contract's words judge them, and refused where they mean nothing."""
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
@@ -14,7 +15,12 @@ from schemas.errors import InvalidInput
 
 Metadata = dict[str, Any]
 
-ORDERED = {"$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le}
+ORDERED: dict[str, Callable[[Any, Any], Any]] = {
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
 
 
 def matches(filter_: Metadata, metadata: Metadata) -> bool:
@@ -37,12 +43,12 @@ def _condition(key: str, name: str, operand: Any, metadata: Metadata) -> bool:
     found = metadata.get(key, [])
     elements = found if isinstance(found, list) else [found]
     if name == "$exists":
-        return (key in metadata) == operand
+        return bool((key in metadata) == operand)
     if name in ("$eq", "$ne"):
         return (name == "$eq") == any(_same(each, operand) for each in elements)
     if name in ("$in", "$nin"):
         return (name == "$in") == any(_same(each, one) for each in elements for one in operand)
-    return any(_comparable(each, operand) and ORDERED[name](each, operand) for each in elements)
+    return any(_comparable(each, operand) and bool(ORDERED[name](each, operand)) for each in elements)
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -69,7 +75,7 @@ metadatas = st.dictionaries(keys, scalars | st.lists(scalars, max_size=3), max_s
 conditions = st.one_of(
     st.fixed_dictionaries({}, optional={"$eq": scalars, "$ne": scalars, "$exists": st.booleans()}),
     st.fixed_dictionaries({}, optional={"$in": st.lists(scalars, max_size=4), "$nin": st.lists(scalars, max_size=4)}),
-    st.fixed_dictionaries({}, optional={name: ordered_scalars for name in ORDERED}),
+    st.fixed_dictionaries({}, optional=dict.fromkeys(ORDERED, ordered_scalars)),
 )
 leaves = st.dictionaries(keys, scalars | conditions, max_size=3)
 filters = st.recursive(

@@ -67,9 +67,7 @@ def rows(answer: Answer) -> list[Any]:
 async def test_a_document_comes_back_as_it_was_written(reader: Reader, writer: Writer) -> None:
     """Every member, numbers as they were written, and where it comes from."""
     metadata = {"n": 1.0, "m": 1, "tags": ["a", None, True], "big": 9223372036854775807}
-    await writer.apply(
-        0, [added(0, "a/b", 'te"xt\n\u2028', title="T", metadata=metadata, source_uri="file:///x")]
-    )
+    await writer.apply(0, [added(0, "a/b", 'te"xt\n\u2028', title="T", metadata=metadata, source_uri="file:///x")])
     answer = await ask(reader, documents.one("c", "a/b"))
     assert rows(answer) == [
         {

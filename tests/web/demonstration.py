@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, get, put
+from litestar.datastructures import State
 from prometheus_client import CollectorRegistry
 
 from schemas.errors import LogAway, MalformedToken, OtherIncarnation
@@ -37,10 +38,18 @@ async def raising(name: str) -> None:
 
 
 @get("/patience/{seconds:float}")
-async def patience(seconds: float) -> dict[str, float]:
+async def patience(seconds: float, state: State) -> dict[str, float]:
     """Answer late."""
+    state["arrived"] = state.get("arrived", 0) + 1
     await asyncio.sleep(seconds)
     return {"slept": seconds}
+
+
+@get("/arrived")
+async def arrived(state: State) -> int:
+    """How many asked for patience so far."""
+    count: int = state.get("arrived", 0)
+    return count
 
 
 @get("/v1/limited")
@@ -71,6 +80,6 @@ async def readiness() -> Readiness:
 
 if __name__ == "__main__":
     app = application(
-        "Demonstration", [raising, patience, limited, echo], readiness=readiness, registry=CollectorRegistry()
+        "Demonstration", [raising, patience, arrived, limited, echo], readiness=readiness, registry=CollectorRegistry()
     )
     serve(app, "127.0.0.1", int(sys.argv[1]), grace=1.0)

@@ -197,6 +197,8 @@ def test_the_documentation_needs_no_internet(served: Demonstration) -> None:
     for address in named:
         assert address.startswith("/docs/"), address
         assert httpx.get(served.url + address).status_code == 200
+    script = httpx.get(served.url + "/docs/swagger-ui-bundle.js").text
+    assert 'PACKAGE_VERSION:"4' not in script, "versions before 5 cannot show OpenAPI 3.1"
 
 
 def test_a_taken_port_is_an_error(served: Demonstration) -> None:
@@ -223,7 +225,8 @@ def test_leaving_answers_what_is_in_flight(tmp_path: Path, number: signal.Signal
         asking = [threading.Thread(target=ask, args=(seconds,)) for seconds in ("0.6", "50.0")]
         for thread in asking:
             thread.start()
-        time.sleep(0.3)
+        while httpx.get(service.url + "/arrived").json() < len(asking):
+            time.sleep(0.02)
         service.process.send_signal(number)
         assert service.process.wait(10) == 0
         for thread in asking:

@@ -45,7 +45,7 @@ def silent() -> Iterator[int]:
 
 
 def outcome(answer: httpx.Response) -> str:
-    """ "written", or what the refusal says; a refusal keeps the contract."""
+    """Either "written" or what the refusal says, which must keep the contract."""
     if answer.status_code == 202:
         return "written"
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json"), answer.text

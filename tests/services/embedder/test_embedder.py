@@ -178,12 +178,12 @@ def test_killed_again_and_again_it_covers_each_event_once_and_in_order(
     chance = random.Random(7)
     running = [start(), start()]
     written = 0
-    for _ in range(6):
+    for _ in range(5):
         for _ in range(40):
             writer.add(f"d{written}", "word " * chance.randrange(60))
             written += 1
         writer.flush()
-        time.sleep(chance.uniform(0.5, 4.0))
+        time.sleep(chance.uniform(0.5, 3.0))
         victim = chance.randrange(2)
         running[victim].kill()
         running[victim] = start()

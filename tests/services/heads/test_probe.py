@@ -64,9 +64,15 @@ async def database(installed: Settings) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-def produce(settings: Settings, partition: int, *values: bytes) -> list[tuple[int, int]]:
+def produce(settings: Settings, partition: int, *values: bytes, codec: str = "none") -> list[tuple[int, int]]:
     """Write records one by one, each a batch of its own; return offset and broker's time of each."""
-    producer = Producer({"bootstrap.servers": settings.kafka, "message.max.bytes": SOURCE_RECORD_LIMIT})
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "message.max.bytes": SOURCE_RECORD_LIMIT,
+            "compression.codec": codec,
+        }
+    )
     found: list[tuple[int, int]] = []
     for value in values:
         producer.produce(
@@ -149,6 +155,14 @@ async def test_the_age_is_the_brokers_time_of_the_record_at_the_position(
     for offset, produced_at in (written[0], written[3], written[1]):
         await move(database, 0, offset)
         assert await oldest(database, 0, offset) == produced_at
+
+
+@pytest.mark.usefixtures("probe")
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_compressed_records_are_dated(installed: Settings, database: asyncpg.Connection, codec: str) -> None:
+    """Any Kafka client may write, and many compress by default."""
+    ((offset, produced_at),) = produce(installed, 0, b"compressible " * 100, codec=codec)
+    assert await oldest(database, 0, offset) == produced_at
 
 
 @pytest.mark.usefixtures("probe")
