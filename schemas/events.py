@@ -47,8 +47,11 @@ class _Envelope(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class _Structured(msgspec.Struct):
+class _Typed(msgspec.Struct):
     type: str
+
+
+class _Structured(_Typed):
     specversion: str = ""
     id: str = ""
     source: str = ""
@@ -97,11 +100,12 @@ def _attribute(record: Record, name: str) -> str:
 
 
 def _open_structured(value: bytes) -> _Envelope | Unknown:
-    event = read(value, _Structured)
-    if not event.type:
+    type_ = read(value, _Typed).type
+    if not type_:
         raise InvalidInput("type", "empty")
-    if event.type not in documents.DATA_OF:
-        return Unknown(event.type)
+    if type_ not in documents.DATA_OF:
+        return Unknown(type_)
+    event = read(value, _Structured)
     for name in ("specversion", "id", "source"):
         if not getattr(event, name):
             raise InvalidInput(name, "missing")

@@ -8,6 +8,7 @@ import msgspec
 from nenrin.cli.endings import NoStack
 
 STATE = ".nenrin"
+EMBEDDED_PARTITIONS = 4
 
 
 class Running(msgspec.Struct, frozen=True):

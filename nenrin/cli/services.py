@@ -1,14 +1,17 @@
 """Running one of Nenrin's processes, against the servers that the environment or a state folder names."""
 
+import json
 import logging
 import sys
 from importlib import import_module
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import structlog
 from pydantic import SecretStr
 
-from nenrin.cli.running import in_folder
+from nenrin.cli.endings import NoStack
+from nenrin.cli.running import EMBEDDED_PARTITIONS, in_folder
 from schemas.errors import NenrinError
 from services.settings import Settings
 
@@ -38,7 +41,22 @@ def settings_for(state: Path | None) -> Settings:
     if state is None:
         return settings
     stack = in_folder(state)
-    return settings.model_copy(update={"kafka": stack.kafka, "postgres": SecretStr(stack.postgres or "")})
+    if not (stack.kafka and stack.postgres):
+        raise NoStack(f"{state}/endpoints.json names no Kafka and Postgres: is it the state folder of `nenrin up`?")
+    there = {
+        "kafka": stack.kafka,
+        "postgres": SecretStr(stack.postgres),
+        "postgres_reader": SecretStr(_as_reader(stack.postgres, state)),
+        "partitions": settings.partitions if "partitions" in settings.model_fields_set else EMBEDDED_PARTITIONS,
+    }
+    return settings.model_copy(update=there)
+
+
+def _as_reader(dsn: str, state: Path) -> str:
+    """The address of the same database for the role that can only select."""
+    password = json.loads((state / "passwords.json").read_text())["reader"]
+    parts = urlsplit(dsn)
+    return urlunsplit(parts._replace(netloc=f"nenrin_reader:{password}@{parts.hostname}:{parts.port}"))
 
 
 def _log_to_stderr(level: str) -> None:

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from nenrin.cli.running import state_folder
+from nenrin.cli.running import EMBEDDED_PARTITIONS, state_folder
 from services.settings import Settings
 from services.stack.up import run
-
-EMBEDDED_PARTITIONS = 4
 
 
 def up(state: Path | None, free_ports: bool) -> int:

@@ -3,14 +3,12 @@
 import asyncio
 import threading
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Self
 
 from services.stack.supervisor import Stack
 
 
 class Background:
-    """`with Background(stack)`: the stack runs inside, and whatever ends the block stops it in good order."""
+    """Runs a stack from `open` to `close`, and hands over what is to be done to its processes."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -18,19 +16,21 @@ class Background:
         self._begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = Future()
         self._ready: Future[None] = Future()
 
-    def __enter__(self) -> Self:
+    def open(self) -> None:
+        """Start the stack; return when everything answers. Whatever keeps it from that, nothing is left running."""
         self._thread.start()
         try:
             self._ready.result()
         except BaseException:
-            self._end()
+            self.close()
             raise
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end()
+    def close(self) -> None:
+        """Stop the stack in good order."""
+        loop, task = self._begun.result()
+        if not task.done():
+            loop.call_soon_threadsafe(task.cancel)
+        self._thread.join()
 
     def stop(self, name: str) -> None:
         """Stop a process, and have it stay so."""
@@ -39,12 +39,6 @@ class Background:
     def start(self, name: str) -> None:
         """Start it again."""
         asyncio.run_coroutine_threadsafe(self.stack.start(name), self._begun.result()[0]).result()
-
-    def _end(self) -> None:
-        loop, task = self._begun.result()
-        if not task.done():
-            loop.call_soon_threadsafe(task.cancel)
-        self._thread.join()
 
     def _live(self) -> None:
         try:

@@ -15,7 +15,8 @@ from nenrin.demo import texts
 from nenrin.demo.acts import ACTS, Facts
 from nenrin.demo.background import Background
 from nenrin.demo.scene import Scene
-from nenrin.demo.stage import Stage
+from nenrin.demo.stage import DemoFailed, Stage
+from nenrin.demo.texts import Corpus
 from services.stack.process import Process
 from services.stack.supervisor import Stack
 
@@ -27,15 +28,21 @@ def run(state: Path, folder: Path | None, record: Path | None) -> None:
     stage = Stage(record)
     corpus = texts.language_reference() if folder is None else texts.folder(folder)
     stage.title("Nenrin", "The log is the truth; every answer says how much of the log it has seen.")
-    facts: Facts = []
-    with stack_in(state, stage) as background:
-        urls = background.stack.endpoints
-        with Session(urls["command"], urls["query"]) as session:
-            scene = Scene(stage, background, session, corpus, new_word())
-            for act in ACTS:
-                facts += act(scene)
+    try:
+        with stack_in(state, stage) as background:
+            facts = play(background, stage, corpus)
+    except DemoFailed as failure:
+        raise DemoFailed(f"{failure} (the logs of all processes are in {state / 'logs'})") from failure
     summarise(stage, facts, time.monotonic() - began, state, corpus.collection)
     stage.save()
+
+
+def play(background: Background, stage: Stage, corpus: Corpus) -> Facts:
+    """Every act in its order."""
+    urls = background.stack.endpoints
+    with Session(urls["command"], urls["query"]) as session:
+        scene = Scene(stage, background, session, corpus, new_word())
+        return [fact for act in ACTS for fact in act(scene)]
 
 
 @contextmanager
@@ -50,14 +57,14 @@ def stack_in(state: Path, stage: Stage) -> Iterator[Background]:
 
         stack = Stack(state, free_ports=True, watch=watch)
         background = Background(stack)
-        background.__enter__()
+        background.open()
     try:
         stage.show(processes(stack))
         stage.check(True, f"everything answers after {time.monotonic() - began:.1f} s; its state is in {state}")
         yield background
     finally:
         with stage.waiting("stopping everything"):
-            background.__exit__(None, None, None)
+            background.close()
 
 
 def processes(stack: Stack) -> Table:

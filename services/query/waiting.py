@@ -130,7 +130,7 @@ async def listen(dsn: str, moved: Callable[[str, int, int], None]) -> None:
                 attempt = 0
                 await ended.wait()
             log.warning("the connection for notifications ended; making another")
-        except NenrinError as error:
+        except (NenrinError, asyncpg.PostgresError) as error:  # whatever it is, the poll goes on meanwhile
             log.warning("no notifications", error=str(error))
         await asyncio.sleep(RECONNECT_AFTER[min(attempt, len(RECONNECT_AFTER) - 1)])
         attempt += 1

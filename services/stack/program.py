@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LAUNCHER = Path(__file__).with_name("launch.py")
-SETTLED_AFTER = 1.5
+SETTLED_AFTER = 1.0
 
 
 @dataclass(frozen=True)

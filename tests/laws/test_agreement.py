@@ -14,29 +14,29 @@ from tests.laws.events import INVALID, Event, added, as_json, removed, structure
 from tests.oracle import partition_of, read
 
 PARTITIONS = 4
+# Mostly what is allowed, so that what isn't stands alone often enough.
+PLAIN = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 LETTERS = st.sampled_from(
     ["a", "é", "年", "😀", "\0", "\n", "\x7f", "\x85", "\xa0", "\u2028", "\ud800", "\udfff", "/", " "]
 )
-TEXTS = st.one_of(
-    st.text(), st.text(LETTERS, max_size=4), st.sampled_from(["", "a" * 512, "a" * 513, "é" * 1000, "é" * 1001])
-)
-NUMBERS = st.one_of(
-    st.integers(-(2**63), 2**63 - 1), st.floats(), st.sampled_from([0, -0.0, 1e308, 5e-324, -(2**63), 2**63 - 1])
-)
-SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
+LENGTHS = st.sampled_from(["", "a" * 512, "a" * 513, "é" * 1000, "é" * 1001])
+TEXTS = st.one_of(PLAIN, PLAIN, PLAIN, st.text(LETTERS, max_size=4), LENGTHS)
+NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False))
+SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, PLAIN)
+NASTY = st.one_of(TEXTS, st.floats(), st.integers())
 JSON = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=6
+    NASTY, lambda one: st.lists(one, max_size=3) | st.dictionaries(TEXTS, one, max_size=3), max_leaves=6
 )
-METADATA = st.dictionaries(TEXTS, st.one_of(SCALARS, st.lists(SCALARS, max_size=3)), max_size=4)
-COLLECTIONS = st.one_of(
-    st.sampled_from(["c", "0", "-", "_a", "a-_9", "A", "", "c" * 63, "c" * 64, "a\n", "é", "٣"]), TEXTS
-)
+METADATA = st.dictionaries(PLAIN, st.one_of(SCALARS, st.lists(SCALARS, max_size=3)), max_size=4)
+EDGES = st.sampled_from(["0", "-", "_a", "a-_9", "A", "", "c" * 63, "c" * 64, "a\n", "é", "٣"])
+COLLECTIONS = st.one_of(st.just("c"), st.just("c"), st.just("c"), EDGES, TEXTS)
+NAMES = st.one_of(st.just("one"), st.just("a/b"), TEXTS)
 FIELDS = st.fixed_dictionaries(
-    {"text": st.one_of(TEXTS, TEXTS, JSON)},
+    {"text": st.one_of(PLAIN, PLAIN, TEXTS, JSON)},
     optional={
-        "title": st.one_of(TEXTS, JSON),
-        "source_uri": st.one_of(TEXTS, JSON),
-        "metadata": st.one_of(METADATA, METADATA, st.dictionaries(TEXTS, JSON, max_size=3), JSON.filter(bool)),
+        "title": st.one_of(PLAIN, PLAIN, TEXTS, JSON),
+        "source_uri": st.one_of(PLAIN, PLAIN, TEXTS, JSON),
+        "metadata": st.one_of(METADATA, METADATA, METADATA, st.dictionaries(TEXTS, JSON, max_size=3), JSON),
         "another": st.integers(),
     },
 )
@@ -76,18 +76,19 @@ def test_both_refuse_the_same(how: str) -> None:
         assert both(event, at) == (("invalid", None), ("invalid", None))
 
 
-@settings(max_examples=400, deadline=None)
-@given(COLLECTIONS, TEXTS, FIELDS, st.booleans(), st.booleans(), st.integers(0, 20))
-def test_both_read_the_same_documents(
-    collection: str, name: str, fields: dict[str, Any], enveloped: bool, removes: bool, elsewhere: int
-) -> None:
+@st.composite
+def document_events(draw: st.DrawFn) -> Event:
+    """An event whose envelope is right; what it says of a document is anything."""
+    collection, name = draw(COLLECTIONS), draw(NAMES)
+    event = added(collection, name, **draw(FIELDS)) if draw(st.integers(0, 9)) else removed(collection, name)
+    return structured(event) if draw(st.booleans()) else event
+
+
+@settings(max_examples=500, deadline=None)
+@given(document_events())
+def test_both_read_the_same_documents(event: Event) -> None:
     """Whatever a document holds, they agree whether it is one, and on each of its fields."""
-    event = removed(collection, name) if removes else added(collection, name, **fields)
-    event = replace(event, key=f"{collection}/{name}".encode(errors="replace"))
-    if enveloped:
-        event = structured(event)
-    at = in_its_partition(event) if elsewhere else 0
-    mine, theirs = both(event, at)
+    mine, theirs = both(event, in_its_partition(event))
     assert json.dumps(mine) == json.dumps(theirs)
 
 
@@ -111,7 +112,11 @@ def test_both_read_the_same_envelopes(changes: dict[str, bytes | None], value: b
     assert json.dumps(mine) == json.dumps(theirs)
 
 
-def test_both_skip_what_they_do_not_know() -> None:
-    """Before any other check."""
-    for at in range(PARTITIONS):
-        assert both(unknown("c", "one"), at) == (("unknown", None), ("unknown", None))
+@pytest.mark.parametrize("changes", [{"id": None}, {"specversion": 1.0}, {"data": 5}, {"source": []}, {}])
+def test_both_skip_what_they_do_not_know(changes: dict[str, Any]) -> None:
+    """Before any other check, in either mode."""
+    whole = structured(added("c", "one"))
+    envelope = json.loads(whole.value or b"") | {"type": "org.example.happened.v1"} | changes
+    for event in (unknown("c", "one"), replace(whole, value=as_json(envelope))):
+        for at in range(PARTITIONS):
+            assert both(event, at) == (("unknown", None), ("unknown", None))

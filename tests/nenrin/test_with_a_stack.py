@@ -113,23 +113,23 @@ def test_status_tells_processes_and_projections(whole_stack: Running, capsys: py
 def test_init_with_everything_there_does_nothing(whole_stack: Running) -> None:
     """It says so, and what it found; twice in a row."""
     for _ in range(2):
-        done = _nenrin("init", "--state", str(whole_stack.state), partitions="4")
+        done = _nenrin("init", "--state", str(whole_stack.state))
         assert done.returncode == 0, done.stderr
         assert "nothing to do" in done.stdout
 
 
 def test_init_refuses_another_number_of_partitions(whole_stack: Running) -> None:
     """A topic that is there has the partitions that it has: one line says which, and what to set."""
-    done = _nenrin("init", "--state", str(whole_stack.state), partitions="7")
+    done = _nenrin("init", "--state", str(whole_stack.state), NENRIN_PARTITIONS="7")
     assert done.returncode == Status.FAILED
     assert done.stderr.count("\n") == 1
     assert "NENRIN_PARTITIONS" in done.stderr
 
 
-def _nenrin(*arguments: str, partitions: str) -> "subprocess.CompletedProcess[str]":
+def _nenrin(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-P", "-m", "nenrin", *arguments],
-        env=environment({"NENRIN_PARTITIONS": partitions}),
+        env=environment(settings),
         capture_output=True,
         text=True,
         check=False,

@@ -116,8 +116,10 @@ def test_it_outlives_postgres(installed_reader: Databases, tmp_path: Path) -> No
 
 def rename(owner: str, database: str, name: str) -> None:
     """Take a database away, or bring it back, under everybody who is connected to it."""
-    execute(owner, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
+    execute(owner, f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+    execute(owner, f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{database}'")
     execute(owner, f"ALTER DATABASE {database} RENAME TO {name}")
+    execute(owner, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 def test_clients_come_and_go(installed_reader: Databases, tmp_path: Path) -> None:
