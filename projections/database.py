@@ -21,6 +21,7 @@ class DataRefused(NenrinError):
 _AWAY = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the driver's word for a connection that ends just as it is used
     asyncpg.PostgresConnectionError,
     asyncpg.InvalidCatalogNameError,  # no such database, yet
     asyncpg.InvalidAuthorizationSpecificationError,  # no such role or another password, yet

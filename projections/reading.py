@@ -20,7 +20,7 @@ from schemas.versions import Version
 
 CONNECTIONS = 16
 CONNECT_WITHIN = 5.0
-ANSWER_WITHIN = 30.0
+ANSWER_WITHIN = 15.0
 
 # Statements are prepared once and run with any parameters, so their plans must not hang on guesses about these:
 # where an index can serve, it does. Planning anew each time would cost more than the search itself.

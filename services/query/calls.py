@@ -40,8 +40,13 @@ def array(rows: tuple[bytes, ...]) -> bytes:
 
 async def read(answers: Answers, request: AnyRequest, projection: str, ask: Ask) -> Reply:
     """Read for a request, under its own conditions. Raises what `Answers.answer` raises, and `InvalidInput`."""
-    asked = conditions(request.headers)
+    asked = asked_of(request)
     return Reply(await answers.answer(projection, ask, asked, lambda: hung_up(request)), asked)
+
+
+def asked_of(request: AnyRequest) -> Conditions:
+    """The conditions of a request. Raises `InvalidInput`."""
+    return conditions(request.headers, request.headers.getall("prefer", []))
 
 
 async def hung_up(request: AnyRequest) -> None:

@@ -1,7 +1,7 @@
 """What a request asks of an answer beside its content: how fresh, which generation, how long to wait. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -42,15 +42,14 @@ class Conditions(msgspec.Struct, frozen=True):
 NONE = Conditions()
 
 
-def conditions(headers: Mapping[str, str]) -> Conditions:
-    """Read the headers of a request. Raises `InvalidInput`, naming the header."""
+def conditions(headers: Mapping[str, str], preferences: Sequence[str] = ()) -> Conditions:
+    """Read the headers of a request, `preferences` those named `Prefer`. Raises `InvalidInput`, naming the header."""
     token = headers.get("nenrin-at-least")
     lag = headers.get("nenrin-max-lag")
     generation = headers.get("nenrin-generation")
-    prefer = headers.get("prefer")
-    if token is None and lag is None and generation is None and prefer is None:
+    if token is None and lag is None and generation is None and not preferences:
         return NONE
-    wait, lenient, applied = _preferences(prefer or "")
+    wait, lenient, applied = _preferences(",".join(preferences))
     return Conditions(
         None if token is None else versions.parse(token.strip()),
         None if lag is None else _seconds("Nenrin-Max-Lag", lag),

@@ -20,7 +20,7 @@ from schemas.versions import Version
 from services.query import calls
 from services.query.answering import Answers, headers_of
 from services.query.calls import AnyRequest
-from services.query.conditions import Conditions, conditions
+from services.query.conditions import Conditions
 from services.query.requests import parameters
 from services.query.shapes import (
     DigestShown,
@@ -48,7 +48,7 @@ def handlers(answers: Answers, reader: Reader) -> list[HTTPRouteHandler]:
         `Nenrin-Version` is what all live generations have seen, `Nenrin-Lag` that of the one furthest behind.
         """
         parameters(request.scope["query_string"], ())
-        asked = msgspec.structs.replace(conditions(request.headers), generation=None)
+        asked = msgspec.structs.replace(calls.asked_of(request), generation=None)
         for name in await reader.generations(fresh=True):
             asked = await _met(answers, request, name, asked)
         found = await read.overview(reader)
@@ -61,7 +61,7 @@ def handlers(answers: Answers, reader: Reader) -> list[HTTPRouteHandler]:
         """Its generations, in one snapshot; version and lag are those of the live one, or of `Nenrin-Generation`."""
         parameters(request.scope["query_string"], ())
         name = await _known(reader, name)
-        asked = conditions(request.headers)
+        asked = calls.asked_of(request)
         await _met(answers, request, name, asked)
         found = await read.overview(reader, name)
         shown, chosen = _projections(found)[0], _chosen(found, asked)

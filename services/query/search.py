@@ -16,7 +16,7 @@ from services.query.encoder import QueryEncoder
 from services.query.requests import Search, SearchBody, parameters, search_of
 from services.query.shapes import CollectionsAnswer, SearchAnswer
 from web.body import described, read_body
-from web.problems import documented, problem, unavailable
+from web.problems import documented, unavailable
 
 HALF_FLOAT = 2  # bytes
 
@@ -92,8 +92,7 @@ def _check_dimensions(vector: bytes, generation: Generation) -> None:
 def _check_encoder(encoder: QueryEncoder, generation: Generation) -> None:
     """Vectors of two encoders have nothing to do with one another."""
     if generation.encoder != encoder.encoder.name:
-        raise problem(
-            503,
+        raise unavailable(
             "other-encoder",
             "The query's encoder is not the generation's",
             f"Generation {generation.number} was made with {generation.encoder}, this service encodes with "

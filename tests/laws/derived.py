@@ -1,5 +1,6 @@
 """The derived topic as contract 1 draws it: a chain that covers every offset of the source once."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,10 +43,11 @@ def read_whole(kafka: str, prefix: str = "") -> dict[int, list[Derived]]:
     read: dict[int, list[Derived]] = {partition: [] for partition in topics[topic].partitions}
     consumer.assign([TopicPartition(topic, partition, 0) for partition in read])
     ended: set[int] = set()
+    deadline = time.monotonic() + 60
     try:
         while len(ended) < len(read):
-            messages: Sequence[Any] = consumer.consume(1000, 10)
-            assert messages, f"{topic} can't be read"
+            assert time.monotonic() < deadline, f"{topic} can't be read to its end"
+            messages: Sequence[Any] = consumer.consume(1000, 0.1)
             for message in messages:
                 if message.error():
                     ended.add(message.partition())

@@ -39,7 +39,9 @@ SECONDS = float(os.environ.get("NENRIN_TEST_KILL_SECONDS", "60"))
 CAUGHT_UP_WITHIN = 180.0
 OUTAGE = 60.0  # the longest that no reader may get any answer, on a busy machine
 CLOCKS = 0.5  # an observation is stamped a little after it is made
-VICTIMS = {"embedder": "passages", "projector": "passages", "query": "documents"}  # and where their work is seen
+# Who is killed, the projection that shows that it works again, and the longest that it may then go on: while the
+# query service is down there is nothing to judge.
+VICTIMS = {"embedder": ("passages", 6), "projector": ("passages", 6), "query": ("documents", 15)}
 COLLECTIONS = ("novels", "notes")
 NAMES = [*(f"d{number}" for number in range(24)), "a/b c.txt", "年輪/7", "ünïcode", "%2F", "..", "Z z"]
 TOPIC_WORDS = [f"topic{number}x" for number in range(8)]
@@ -154,10 +156,11 @@ class Trial:
 
         async def kill(chance: random.Random) -> None:
             killed: int | None = None
+            projection, longest = VICTIMS[name]
             while not self.ending.is_set():
                 if chance.random() < 0.7:
-                    await self.progress(VICTIMS[name])
-                await self.pause(chance.uniform(0.5, 6))
+                    await self.progress(projection)
+                await self.pause(chance.uniform(0.5, longest))
                 pid = self.stack.pids.get(name)
                 if pid is None or killed == pid or self.ending.is_set():
                     continue

@@ -87,7 +87,7 @@ filters = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(filters, st.lists(metadatas, min_size=1, max_size=25))
 async def test_postgres_judges_as_the_contract_says(dsn: str, filter_: Metadata, metadatas: list[Metadata]) -> None:
     """Whatever the filter and whatever the metadata: the predicate holds exactly where the oracle says so."""

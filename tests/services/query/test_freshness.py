@@ -114,6 +114,12 @@ async def test_waiting_is_clamped_and_named_even_when_it_was_not_needed(nenrin: 
         assert (answer.status_code, answer.headers.get("preference-applied")) == (200, applied)
 
 
+async def test_preferences_of_several_headers_count_together(nenrin: Nenrin) -> None:
+    """RFC 7240: as if they stood in one."""
+    answer = await nenrin.http.get("/v1/collections", headers=[("Prefer", "handling=lenient"), ("Prefer", "wait=2")])
+    assert answer.headers["preference-applied"] == "wait=2, handling=lenient"
+
+
 async def test_bounded_staleness(nenrin: Nenrin) -> None:
     """An unknown lag meets no bound; a known one is compared."""
     unknown = await nenrin.get("/collections", nenrin_max_lag="1000000")

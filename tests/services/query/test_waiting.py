@@ -1,0 +1,80 @@
+"""Those who wait: woken by what they wait for, and by nothing else; never more of them than there is room for."""
+
+import asyncio
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from projections.reading import Reader
+from services.query.waiting import TooManyWaiters, Waiter, Waiters
+
+
+async def is_reached(waiter: Waiter) -> bool:
+    """Whether a waiter would go on now."""
+    try:
+        await asyncio.wait_for(waiter.reached(), 0.01)
+    except TimeoutError:
+        return False
+    return True
+
+
+def waiters(limit: int = 10) -> Waiters:
+    """Waiters without a database: nothing polls here."""
+    return Waiters(Reader("postgresql://unused"), CollectorRegistry(), limit)
+
+
+async def test_a_waiter_needs_every_partition() -> None:
+    """All offsets that it expects, or more; other partitions don't matter."""
+    waiter = Waiter()
+    waiter.listen()
+    waiter.expect({0: 5, 1: 3})
+    for partition, offset in ((0, 4), (1, 3), (2, 99)):
+        waiter.moved(partition, offset)
+    assert not await is_reached(waiter)
+    waiter.moved(0, 7)
+    assert await is_reached(waiter)
+
+
+async def test_what_moves_during_the_read_counts() -> None:
+    """A notification between the snapshot and the wait is not lost."""
+    waiter = Waiter()
+    waiter.listen()
+    waiter.moved(0, 5)
+    waiter.expect({0: 5})
+    assert await is_reached(waiter)
+
+
+async def test_a_new_look_forgets_what_was_heard() -> None:
+    """Otherwise another generation's move would make it read without pause."""
+    waiter = Waiter()
+    waiter.listen()
+    waiter.moved(0, 5)
+    waiter.listen()
+    waiter.expect({0: 5})
+    assert not await is_reached(waiter)
+
+
+async def test_a_move_reaches_its_projection_only() -> None:
+    """Of whatever generation."""
+    waiting = waiters()
+    with (
+        waiting.waiter("documents", None) as live,
+        waiting.waiter("documents", 2) as other,
+        waiting.waiter("passages", None) as elsewhere,
+    ):
+        for waiter in (live, other, elsewhere):
+            waiter.listen()
+            waiter.expect({0: 1})
+        waiting.moved("documents", 0, 1)
+        assert [await is_reached(waiter) for waiter in (live, other, elsewhere)] == [True, True, False]
+
+
+async def test_places_are_limited_and_come_free() -> None:
+    """Over the limit a request is refused at once; one that leaves, however it does, frees its place."""
+    waiting = waiters(limit=1)
+    with waiting.waiter("documents", None), pytest.raises(TooManyWaiters), waiting.waiter("passages", None):
+        pass
+    with pytest.raises(RuntimeError), waiting.waiter("documents", None):
+        raise RuntimeError
+    with waiting.waiter("documents", None):
+        pass
