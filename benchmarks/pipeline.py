@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from statistics import median
 
 import asyncpg
 import msgspec
@@ -17,44 +18,39 @@ from schemas import events
 from schemas.documents import DocumentAdded, key_of
 from schemas.encoders import MINILM
 from schemas.topics import DOCUMENTS
+from services.embedder.pipeline import TURN
 from services.stack.supervisor import Stack
 
 PASSAGES = 3000
-WARM = 300
-"""Documents that pass through before the clock starts: a model's first batches are slow everywhere."""
+ROUNDS = 5
+"""The machine's own speed drifts: both are measured in turn, and the median of the ratios counts."""
+WARM = 100
 
 
-def bare(texts: Sequence[str]) -> float:
+def bare(encoder: TextEncoder, texts: Sequence[str]) -> float:
     """Documents a second of the encoder alone, in the slices that the embedder uses."""
-    encoder = TextEncoder(MINILM)
-    encoder.encode([piece for pieces in encoder.prepare(texts[:WARM]) for piece in pieces])
     started = time.perf_counter()
-    backlog: Backlog[int] = Backlog()
-    for number, pieces in enumerate(encoder.prepare(texts[WARM:])):
+    backlog: Backlog[int] = Backlog(TURN)
+    for number, pieces in enumerate(encoder.prepare(texts)):
         backlog.add(number, pieces)
     while len(backlog):
         encoder.encode([piece for _, piece in backlog.take(encoder.slice_tokens)])
-    return (len(texts) - WARM) / (time.perf_counter() - started)
+    return len(texts) / (time.perf_counter() - started)
 
 
-async def through(stack: Stack, texts: Sequence[str]) -> float:
+async def through(connection: asyncpg.Connection, kafka: str, texts: Sequence[str]) -> float:
     """Documents a second from Kafka to committed rows, all processes on this machine."""
-    await stack.stop("embedder")
-    produce(stack.endpoints["kafka"], texts)
-    connection = await asyncpg.connect(stack.endpoints["postgres"])
-    await stack.start("embedder")
-    await until(connection, WARM)
-    first, started = await rows(connection), time.perf_counter()
-    await until(connection, len(texts))
-    rate = (len(texts) - first) / (time.perf_counter() - started)
-    await connection.close()
-    return rate
+    there = await rows(connection)
+    started = time.perf_counter()
+    await asyncio.to_thread(produce, kafka, texts, there)
+    await until(connection, there + len(texts))
+    return len(texts) / (time.perf_counter() - started)
 
 
-def produce(kafka: str, texts: Sequence[str]) -> None:
+def produce(kafka: str, texts: Sequence[str], first: int) -> None:
     """Write documents straight to the topic."""
     producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random"})
-    for number, text in enumerate(texts):
+    for number, text in enumerate(texts, first):
         event = DocumentAdded("bench", str(number), text)
         headers = dict[str, str | bytes | None](
             events.headers(event, str(number), "/nenrin/benchmarks", datetime.now(UTC))
@@ -77,17 +73,25 @@ async def until(connection: asyncpg.Connection, count: int) -> None:
 
 async def measure(stack: Stack) -> list[Figure]:
     """The table's line."""
-    texts = corpus.passages(PASSAGES)
-    whole = await through(stack, texts)
-    await stack.stop("embedder")
-    alone = await asyncio.to_thread(bare, texts)
-    await stack.start("embedder")
+    texts = corpus.passages(WARM + PASSAGES)
+    encoder = await asyncio.to_thread(TextEncoder, MINILM)
+    connection = await asyncpg.connect(stack.endpoints["postgres"])
+    kafka = stack.endpoints["kafka"]
+    await through(connection, kafka, texts[:WARM])
+    bare(encoder, texts[:WARM])
+    size = PASSAGES // ROUNDS
+    pairs = []
+    for first in range(WARM, WARM + PASSAGES, size):
+        some = texts[first : first + size]
+        pairs.append((await through(connection, kafka, some), await asyncio.to_thread(bare, encoder, some)))
+    await connection.close()
+    ratio = median(whole / alone for whole, alone in pairs)
     return [
         Figure(
             f"pipeline, {PASSAGES:,} passages",
-            f"{whole:.0f} documents/s",
-            f"bare encoder {alone:.0f}/s",
+            f"{median(whole for whole, _ in pairs):.0f} documents/s, {ratio:.0%} of the baseline",
+            f"bare encoder {median(alone for _, alone in pairs):.0f}/s",
             "90 %",
-            whole >= 0.9 * alone,
+            ratio >= 0.9,
         )
     ]

@@ -35,7 +35,8 @@ async def read_body(request: Request[Any, Any, Any], shape: type[T]) -> T:
 
 async def _received(request: Request[Any, Any, Any]) -> bytes:
     refusal = too_large("body", f"A body has at most {BODY_LIMIT:,} bytes; split it.")
-    if int(request.headers.get("content-length") or 0) > DRAINED:
+    announced = int(request.headers.get("content-length") or 0)
+    if announced > DRAINED:
         raise refusal
     parts, size, more = [], 0, True
     while more and size <= DRAINED:
@@ -45,7 +46,8 @@ async def _received(request: Request[Any, Any, Any]) -> bytes:
         size += len(message["body"])
         if size <= BODY_LIMIT:
             parts.append(message["body"])
-        more = message.get("more_body", False)
+        # when all that was announced is there, asking whether there is more would only cost a turn of the loop
+        more = message.get("more_body", False) and size != announced
     if size > BODY_LIMIT:
         raise refusal
     return b"".join(parts)
