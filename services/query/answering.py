@@ -41,6 +41,8 @@ class Answers:
             raise _no_generation(error, conditions) from error
         except TooManyWaiters as error:
             raise unavailable("too-many-waiters", "Too many requests wait", f"{error}; ask again.") from error
+        except HungUp as error:  # nobody reads this, but the metrics: nginx's status for the same
+            raise problem(499, "hung-up", "The client hung up", f"{error}.") from error
         missing = conditions.missing(answer.version)
         if (missing or conditions.too_old(answer.lag)) and not conditions.lenient:
             raise _behind(answer, missing, conditions)

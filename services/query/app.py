@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 from litestar import Litestar
 from litestar.types import ASGIApp
 from prometheus_client import CollectorRegistry
@@ -78,7 +79,7 @@ async def _poll(waiters: Waiters) -> None:
 async def _postgres(reader: Reader) -> str:
     try:
         known = await reader.generations(fresh=True)
-    except NenrinError as error:
+    except (NenrinError, asyncpg.PostgresError) as error:
         return str(error)
     return "ok" if known else "no projection is installed: run `nenrin init`"
 

@@ -108,7 +108,7 @@ class Waiters:
     async def _look(self, projection: str, generation: int | None) -> None:
         try:
             answer = await self._reader.read(projection, lambda _: nothing(), generation)
-        except NenrinError as error:  # those who wait will see it themselves when they read
+        except (NenrinError, asyncpg.PostgresError) as error:  # those who wait will see it themselves when they read
             log.warning("positions could not be polled", projection=projection, error=str(error))
             return
         for waiter in list(self._waiting.get((projection, generation), ())):

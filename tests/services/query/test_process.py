@@ -130,6 +130,7 @@ def test_clients_come_and_go(installed_reader: Databases, tmp_path: Path) -> Non
             client.sendall(request.encode())
             service.until(lambda: service.waiters() == 1)
         service.until(lambda: service.waiters() == 0, within=5)
+        assert "error" not in service.log.read_text()
         answers: list[httpx.Response] = []
         headers = {"Nenrin-At-Least": FAR, "Prefer": "wait=30"}
         threads = [Thread(target=lambda: answers.append(service.get("/v1/collections", headers))) for _ in range(5)]
