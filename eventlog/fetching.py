@@ -74,15 +74,12 @@ class PositionedThread(AIOKafkaConsumerThread):
     _session: int
     _next: dict[TP, int]
     _ahead_since: dict[TP, float]
-    _turn: asyncio.Lock
-    """A session begins between two fetches, never during one: what that one has taken would be lost to both."""
 
     async def on_start(self) -> None:
         """Call when the thread starts."""
         self._session = 0
         self._next = {}
         self._ahead_since = {}
-        self._turn = asyncio.Lock()
         await super().on_start()
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
@@ -119,12 +116,11 @@ class PositionedThread(AIOKafkaConsumerThread):
     async def _begin_session(self, session: int, positions: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()
         await self._check_log_has(positions)
-        async with self._turn:
-            for tp, position in positions.items():
-                consumer.seek(tp, position)
-            self._session = session
-            self._next = dict(positions)
-            self._ahead_since = {}
+        for tp, position in positions.items():
+            consumer.seek(tp, position)
+        self._session = session
+        self._next = dict(positions)
+        self._ahead_since = {}
 
     async def _check_log_has(self, positions: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()
@@ -157,13 +153,11 @@ class PositionedThread(AIOKafkaConsumerThread):
     async def _fetch(self, active: frozenset[TP], patience: float) -> Fetched:
         deadline = self.loop.time() + patience
         session = self._session
-        while (left := deadline - self.loop.time()) > 0:
+        # not beyond a new session: Faust asked before the assignment, and throws away what it gets after it
+        while session == self._session and (left := deadline - self.loop.time()) > 0:
             with exit_on_error("reading", letting=(ConsumerStoppedError,)):
-                async with self._turn:
-                    if session != self._session:
-                        break  # Faust asked before the assignment: what it gets now it would throw away
-                    if found := await self._fetch_once(active, left):
-                        return found
+                if found := await self._fetch_once(active, left):
+                    return found
         return {}
 
     async def _fetch_once(self, active: frozenset[TP], patience: float) -> Fetched:
@@ -173,12 +167,25 @@ class PositionedThread(AIOKafkaConsumerThread):
             await asyncio.sleep(POLL_SHUT)
             return {}
         poll = POLL if len(open_) == len(mine) else POLL_SHUT
+        session = self._session
         records = await self._getmany(open_, min(poll, patience))
+        if session != self._session:
+            self._give_back(records)
+            return {}
         found: Fetched = {tp: [tuple(self._deliver(tp, record) for record in those)] for tp, those in records.items()}
         for tp in open_:
             if tp not in found and (quiet := await self._quiet_end(tp)):
                 found[tp] = [(quiet,)]
         return found
+
+    def _give_back(self, records: Iterable[TP]) -> None:
+        """Read again what a fetch took that was under way when the session began.
+
+        aiokafka lets it wait through a rebalance, and then return what lies at the new position, which it moves.
+        """
+        for tp in records:
+            if tp in self._next:
+                self._ensure_consumer().seek(tp, self._next[tp])
 
     async def _getmany(self, partitions: list[TP], patience: float) -> dict[TP, list[Any]]:
         consumer = self._ensure_consumer()

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from projections.control.tables import READER
 from projections.database import prepare, translated
 from projections.generations.tables import schema_of
 from projections.lag import Frame, Lag, lag_of, observed_at, version_of
@@ -33,6 +34,12 @@ SESSION = {
     "jit": "off",
     "hnsw.iterative_scan": "relaxed_order",
 }
+
+# Nothing happens before `nenrin init` has made the role.
+_ONLY_READ = f"""
+SELECT set_config('role', rolname, false) FROM pg_roles
+WHERE rolname = '{READER}' AND pg_has_role(current_user, oid, 'MEMBER')
+"""
 
 _GENERATIONS = """
 SELECT p.name, p.live, g.generation, g.encoder,
@@ -161,6 +168,12 @@ def statement(shape: Shape, generation: Generation) -> str:
     return f"WITH {shape(generation)}\nSELECT 0 AS n, ({frame}) AS body UNION ALL SELECT n, body FROM rows"
 
 
+async def _prepare(connection: asyncpg.Connection) -> None:
+    """Give up, for this session, whatever the login may do beyond reading."""
+    await prepare(connection)
+    await connection.execute(_ONLY_READ)
+
+
 async def _leave(_: asyncpg.Connection) -> None:
     """Nothing to reset: reads change nothing about a session, and a reset would cost a round trip each."""
 
@@ -188,7 +201,7 @@ class Reader:
             timeout=CONNECT_WITHIN,
             command_timeout=ANSWER_WITHIN,
             server_settings=SESSION,
-            init=prepare,
+            init=_prepare,
             reset=_leave,
         )
         await self._pool

@@ -23,6 +23,7 @@ from schemas.errors import Fenced, NotClaimed, OtherIncarnation, TopicMismatch
 
 log = structlog.get_logger()
 
+_KNOWN = "SELECT partition, incarnation FROM {schema}.positions WHERE topic = $1"
 _TERMINATE = """
 SELECT pg_terminate_backend(a.pid, 5000)
 FROM {schema}.positions p JOIN pg_stat_activity a ON a.pid = p.backend_pid AND a.backend_start = p.backend_start
@@ -33,7 +34,7 @@ UPDATE {schema}.positions SET
     epoch = epoch + 1, claimed_at = clock_timestamp(), backend_pid = pg_backend_pid(),
     backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
 WHERE topic = $1 AND partition = ANY($2)
-RETURNING partition, epoch, next, read_next, incarnation
+RETURNING partition, epoch, next, read_next
 """
 _ADVANCE = """
 UPDATE {schema}.positions SET next = $5, read_next = $6, committed_at = clock_timestamp()
@@ -94,38 +95,40 @@ class Writer:
             self._connection.terminate()
             self._connection = None
 
-    async def claim(self, topic: str, partitions: Collection[int], incarnation: str) -> Mapping[int, Position]:
+    async def claim(
+        self, topic: str, partitions: Collection[int], incarnation: str, count: int
+    ) -> Mapping[int, Position]:
         """Take partitions over, ending the backend of whoever wrote them, and say where to go on.
 
-        Claims held before and not named here are given up. `topic` is the source's logical name and `incarnation`
-        its topic id. Raises `TopicMismatch` for a partition that the generation was not made with,
-        `OtherIncarnation` when the topic is not the one that the positions count, and `DatabaseAway`.
+        Claims held before and not named here are given up. `topic` is the source's logical name, `incarnation` its
+        topic id and `count` the number of its partitions. Raises `TopicMismatch` when the generation was made for
+        another number, `OtherIncarnation` when the topic is not the one that the positions count, and `DatabaseAway`.
         """
         async with self._turn:
             self._let_go()
             self._connection = connection = await connect(self._dsn, application=f"nenrin projector {self._schema}")
             with translated():
+                known = await connection.fetch(self._sql(_KNOWN), topic)
+                self._check(topic, incarnation, count, known)
                 await connection.execute(self._sql(_TERMINATE), topic, list(partitions))
                 rows = await connection.fetch(self._sql(_CLAIM), topic, list(partitions))
-            self._check(topic, partitions, incarnation, rows)
             self._claims = {
                 row["partition"]: Claim(topic, row["partition"], row["epoch"], Position(row["next"], row["read_next"]))
                 for row in rows
             }
             return {partition: claim.position for partition, claim in self._claims.items()}
 
-    def _check(self, topic: str, partitions: Collection[int], incarnation: str, rows: Sequence[asyncpg.Record]) -> None:
-        known = {row["partition"] for row in rows}
-        if unknown := set(partitions) - known:
+    def _check(self, topic: str, incarnation: str, count: int, known: Sequence[asyncpg.Record]) -> None:
+        if (made_for := len(known)) != count:
             raise TopicMismatch(
-                f"{self._schema} was made without partition {min(unknown)} of {topic}: the number of partitions is "
-                "fixed for an incarnation; restore it, or rebuild the projection into a new generation"
+                f"{topic} has {count} partitions, but {self._schema} was made for {made_for}: the number is fixed "
+                "for an incarnation; restore the topic, or make projection and topic anew"
             )
-        for row in rows:
+        for row in known:
             if row["incarnation"] != incarnation:
                 raise OtherIncarnation(
                     f"{topic} was recreated: {self._schema} counts offsets of incarnation {row['incarnation']}, "
-                    f"the topic is now {incarnation}; rebuild the projection from the new topic"
+                    f"the topic is now {incarnation}; make the projection anew from the new topic"
                 )
 
     def position(self, partition: int) -> Position:

@@ -1,5 +1,6 @@
 """The derived topic: one record for every record of its source, with vectors or with the reason why there are none."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -127,6 +128,7 @@ def headers(event: Derived, encoder: str, traceparent: bytes | None = None) -> l
         ("ce_id", f"{source.topic}/{source.partition}/{source.offset}".encode()),
         ("ce_source", f"/nenrin/embedder/{encoder}".encode()),
         ("ce_type", event.kind.encode()),
+        ("ce_time", datetime.fromtimestamp(source.time / 1000, UTC).isoformat(timespec="milliseconds").encode()),
         ("content-type", CONTENT_TYPE),
     ]
     return found if traceparent is None else [*found, ("traceparent", traceparent)]

@@ -1,10 +1,13 @@
-"""Every error that Nenrin raises on purpose, in one tree.
+"""The errors that rooms raise for one another, in one tree.
+
+A room's own errors, which nobody outside it tells apart, stand beside what raises them.
 
 NenrinError
 ├── InvalidInput            what a caller or producer sent breaks the contract; names the field
 │   └── MalformedToken      a version token that cannot be read, or names what does not exist
 ├── OtherIncarnation        a token, position or record of a topic that has since been recreated
 ├── Fenced                  another process has claimed this partition: leave, write nothing
+├── NotClaimed              a batch of a partition that was let go before its turn came: drop it
 ├── Gap                     a record does not continue its position: something in between is missing
 ├── UndecodableRecord       a derived record that no embedder of ours can have written
 ├── TopicMismatch           a topic is absent, or its partitions or settings are not what they were

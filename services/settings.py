@@ -53,7 +53,7 @@ class Settings(BaseSettings):
 
     @property
     def reader_dsn(self) -> str:
-        """Postgres for those who only read."""
+        """Postgres for those who only read; they take the reader's role there, whoever logs in."""
         return (self.postgres_reader or self.postgres).get_secret_value()
 
     def kafka_settings(self) -> KafkaSettings:

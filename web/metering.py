@@ -9,6 +9,10 @@ from prometheus_client import CollectorRegistry, Histogram
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
+METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+"""Anything may stand there; each new word would be a series of its own."""
+
+
 class Metered:
     """Wraps a Litestar application and measures every request, those for unknown paths too."""
 
@@ -41,4 +45,5 @@ class Metered:
         finally:
             # a route's template, never its path: paths are without number
             route = scope.get("path_template", "") or "none"
-            self._seconds.labels(scope["method"], route, str(status)).observe(time.perf_counter() - started)
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            self._seconds.labels(method, route, str(status)).observe(time.perf_counter() - started)

@@ -14,7 +14,7 @@ from litestar.exceptions import (
 from litestar.openapi import ResponseSpec
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 
-from schemas.errors import DatabaseAway, InvalidInput, LogAway, MalformedToken, OtherIncarnation
+from schemas.errors import DatabaseAway, GenerationMissing, InvalidInput, LogAway, MalformedToken, OtherIncarnation
 
 BODY_LIMIT = 4 * 1024 * 1024
 RETRY_AFTER = 1
@@ -107,6 +107,11 @@ def _invalid_parameter(error: ValidationException) -> ProblemDetailsException:
     return problem(422, "invalid-input", "Invalid input", f"{field}: {what}" if field else what, field=field)
 
 
+def not_installed(error: GenerationMissing) -> ProblemDetailsException:
+    """A database in which `nenrin init` hasn't been yet, or from which a generation was just dropped."""
+    return unavailable("not-installed", "The projection is not there yet", f"{error}.")
+
+
 def too_large(field: str, detail: str) -> ProblemDetailsException:
     """More than we take."""
     return problem(413, "too-large", "Too large", detail, field=field)
@@ -130,6 +135,7 @@ def plugin() -> ProblemDetailsPlugin:
                 OtherIncarnation: other_incarnation,
                 LogAway: log_away,
                 DatabaseAway: database_away,
+                GenerationMissing: not_installed,
                 HTTPException: refused,
                 Exception: internal,
             }

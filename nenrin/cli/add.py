@@ -13,6 +13,7 @@ from nenrin.cli.endings import Failed
 from nenrin.cli.running import find
 from nenrin.client import Session
 from nenrin.client.errors import Refused
+from schemas.documents import check_document_id
 from schemas.errors import InvalidInput
 
 WRITERS = 8
@@ -53,6 +54,7 @@ def _add_all(session: Session, collection: str, found: list[Source]) -> Iterator
 def _add(session: Session, collection: str, source: Source) -> Left | None:
     """Add one file; one that can't be a document is left out, and the others go on."""
     try:
+        check_document_id(source.document_id)
         put(session, collection, read(source))
     except (InvalidInput, Refused, OSError) as error:
         return Left(source.document_id, str(error))

@@ -68,7 +68,7 @@ def _id(file: Path, named: Path, here: Path) -> str:
 def read(source: Source) -> Draft:
     """The document in a file. Raises `InvalidInput` when it is not UTF-8, `OSError` when it cannot be read."""
     try:
-        text = source.path.read_text(encoding="utf-8")
+        text = source.path.read_bytes().decode()  # as it is: reading text would change its line ends
     except UnicodeDecodeError as error:
         raise InvalidInput("text", f"not UTF-8: byte {error.start}") from error
     return Draft(source.document_id, text, title_of(text) or source.path.stem, source.path.as_uri())

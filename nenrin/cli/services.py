@@ -11,7 +11,7 @@ import structlog
 from pydantic import SecretStr
 
 from nenrin.cli.endings import NoStack
-from nenrin.cli.running import EMBEDDED_PARTITIONS, in_folder
+from nenrin.cli.running import EMBEDDED_PARTITIONS, in_folder, state_folder
 from schemas.errors import NenrinError
 from services.settings import Settings
 
@@ -36,10 +36,11 @@ def init(state: Path | None) -> None:
 
 
 def settings_for(state: Path | None) -> Settings:
-    """The environment's settings; with a state folder, those of the stack that runs there."""
+    """The settings of the stack in a state folder; the environment's, when that names servers and nobody a folder."""
     settings = Settings.load()
-    if state is None:
+    if state is None and settings.model_fields_set & {"kafka", "postgres"}:
         return settings
+    state = state_folder(state)
     stack = in_folder(state)
     if not (stack.kafka and stack.postgres):
         raise NoStack(f"{state}/endpoints.json names no Kafka and Postgres: is it the state folder of `nenrin up`?")

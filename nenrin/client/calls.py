@@ -36,7 +36,7 @@ class Freshness(msgspec.Struct, frozen=True):
         if self.at_least is not None:
             found["Nenrin-At-Least"] = self.at_least.token()
         if self.wait:
-            found["Prefer"] = f"wait={self.wait:g}"
+            found["Prefer"] = f"wait={self.wait:.3f}"
         return found
 
 

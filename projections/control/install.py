@@ -14,9 +14,9 @@ from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from projections.control.tables import SCHEMA, projections
+from projections.control.tables import READER, SCHEMA, projections
 from projections.database import translated
-from projections.generations.lifecycle import READER, Build, create, grant
+from projections.generations.lifecycle import Build, create, grant
 from projections.port import ReadModel
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -72,6 +72,7 @@ async def install(dsn: str, wanted: Sequence[Wanted], reader_password: str | Non
         # named, for an owner called like our schema would have it there, where the reader's search path doesn't look
         await connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public"))
         await _create_reader(connection, reader_password)
+        await _let_owner_read_as_it(connection)
         await connection.run_sync(_migrate)
         await grant(connection, (SCHEMA,))
         present = await _present(connection)
@@ -98,6 +99,12 @@ async def _create_reader(connection: AsyncConnection, password: str | None) -> N
             "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $do$".replace(":", r"\:")
         )
     )
+
+
+async def _let_owner_read_as_it(connection: AsyncConnection) -> None:
+    """Where no other login is given, the query service logs in as the owner and takes the reader's role."""
+    if not await _exists(connection, f"SELECT 1 WHERE pg_has_role(current_user, '{READER}', 'MEMBER')"):
+        await connection.execute(text(f"GRANT {READER} TO CURRENT_USER"))
 
 
 def _config(connection: Connection) -> Config:

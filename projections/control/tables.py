@@ -3,6 +3,8 @@
 from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, func
 
 SCHEMA = "nenrin"
+READER = "nenrin_reader"
+"""The role that can only select."""
 metadata = MetaData(schema=SCHEMA)
 
 projections = Table(

@@ -7,12 +7,10 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateSchema
 
-from projections.control.tables import generations, projections
+from projections.control.tables import READER, generations, projections
 from projections.generations.tables import schema_of
 from projections.port import ReadModel
 from schemas.errors import GenerationMissing
-
-READER = "nenrin_reader"
 
 
 class Live(msgspec.Struct, frozen=True):

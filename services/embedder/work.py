@@ -113,7 +113,12 @@ def _carried(work: Work, origin: Origin, limit: int) -> Output:
     if output.size <= limit:
         return output
     reason = f"its derived record of {output.size:,} bytes is over the limit of {limit:,}; split the document"
-    return _output(_rejected(record, source, reason), record, origin)
+    whole = _output(_rejected(record, source, reason), record, origin)
+    if whole.size <= limit:
+        return whole
+    # the source's own bytes are too many, now that they are not compressed; its key may be what is too long
+    keyed = _output(Rejected(source, reason, None), msgspec.structs.replace(record, headers=()), origin)
+    return keyed if keyed.size <= limit else _output(Rejected(source, reason, None), None, origin)
 
 
 def _derived(work: Work, record: Record, source: Source) -> Derived:

@@ -47,7 +47,7 @@ async def initialise(settings: Settings, say: Callable[[str], None]) -> None:
     await cluster.carry_out(plan)
     if missing_rows:
         incarnation = await _incarnation(cluster, plan)
-        await install.install(settings.dsn, wanted(settings, incarnation), _password(settings.reader_dsn))
+        await install.install(settings.dsn, wanted(settings, incarnation), _password(settings))
     say("done")
 
 
@@ -77,7 +77,9 @@ async def _incarnation(cluster: Topics, plan: Plan) -> str:
     return made.incarnation
 
 
-def _password(dsn: str) -> str | None:
-    """The password that the reader's role will have to give, if this makes the role."""
-    found = urlsplit(dsn).password
+def _password(settings: Settings) -> str | None:
+    """The password that the reader's role will have to give, if this makes it; none where nobody logs in as it."""
+    if settings.postgres_reader is None:
+        return None
+    found = urlsplit(settings.reader_dsn).password
     return None if found is None else unquote(found)

@@ -34,7 +34,7 @@ def from_derived(record: Record, incarnation: str) -> Entry:
     if source.incarnation != incarnation:
         raise OtherIncarnation(
             f"{record.topic}/{record.partition} at offset {record.offset} was embedded from incarnation "
-            f"{source.incarnation} of {source.topic}, which is now {incarnation}: delete and recreate the derived topic"
+            f"{source.incarnation} of {source.topic}, now {incarnation}: make derived topic and projection anew"
         )
     if source.partition != record.partition:
         raise UndecodableRecord(

@@ -39,7 +39,7 @@ class Projection:
         """Claim the assigned partitions of this projection's topic, and say where each is read on."""
         mine = [place.partition for place in assigned if place.topic == self.inbox.topic]
         self._source = source
-        positions = await self._writer.claim(DOCUMENTS, mine, source.incarnation)
+        positions = await self._writer.claim(DOCUMENTS, mine, source.incarnation, source.partitions)
         return {TopicPartition(self.inbox.topic, partition): at.read_next for partition, at in positions.items()}
 
     async def release(self) -> None:

@@ -6,13 +6,14 @@ from typing import Any
 
 from litestar.plugins.problem_details import ProblemDetailsException
 
+from projections.generations.read import nothing
 from projections.lag import Lag
 from projections.reading import Answer, Ask, Reader
 from schemas.errors import GenerationMissing, NenrinError
 from schemas.versions import Version
 from services.query.conditions import Conditions
 from services.query.waiting import TooManyWaiters, Waiter, Waiters
-from web.problems import RETRY_AFTER, problem, unavailable
+from web.problems import RETRY_AFTER, not_installed, problem, unavailable
 
 Gone = Callable[[], Coroutine[Any, Any, None]]
 """Returns when the client has hung up."""
@@ -38,7 +39,7 @@ class Answers:
         try:
             answer = await self._read(projection, ask, conditions, gone)
         except GenerationMissing as error:
-            raise _no_generation(error, conditions) from error
+            raise await self._no_generation(projection, error, conditions) from error
         except TooManyWaiters as error:
             raise unavailable("too-many-waiters", "Too many requests wait", f"{error}; ask again.") from error
         except HungUp as error:  # nobody reads this, but the metrics: nginx's status for the same
@@ -48,9 +49,30 @@ class Answers:
             raise _behind(answer, missing, conditions)
         return answer
 
+    async def _no_generation(
+        self, projection: str, error: GenerationMissing, conditions: Conditions
+    ) -> ProblemDetailsException:
+        """A generation that doesn't exist: what the live one has seen is said all the same."""
+        if conditions.generation is None:
+            return not_installed(error)
+        try:
+            live = await self._reader.read(projection, lambda _: nothing())
+        except GenerationMissing as nothing_at_all:
+            return not_installed(nothing_at_all)
+        return problem(
+            404,
+            "no-such-generation",
+            "No such generation",
+            f"{error}.",
+            headers=read_headers(live, conditions),
+            field="Nenrin-Generation",
+            projection=live.standing,
+        )
+
     async def _read(self, projection: str, ask: Ask, conditions: Conditions, gone: Gone) -> Answer:
-        if conditions.at_least is None or not conditions.wait:
-            return await self._reader.read(projection, ask, conditions.generation)
+        answer = await self._reader.read(projection, ask, conditions.generation)
+        if not conditions.wait or not conditions.missing(answer.version) or _ends_in_the_past(answer):
+            return answer  # without a place among those who wait: most answers need none
         deadline = asyncio.get_running_loop().time() + conditions.wait
         left = asyncio.ensure_future(gone())
         try:
@@ -111,12 +133,6 @@ def _targets(missing: Mapping[str, Mapping[int, int]], seen: Version) -> dict[in
 def _ends_in_the_past(answer: Answer) -> bool:
     """Whether no projector feeds the generation any more: what it lacks it will lack for ever."""
     return answer.generation.number < answer.generation.live
-
-
-def _no_generation(error: GenerationMissing, conditions: Conditions) -> ProblemDetailsException:
-    if conditions.generation is not None:
-        return problem(404, "no-such-generation", "No such generation", f"{error}.", field="Nenrin-Generation")
-    return unavailable("not-installed", "The projection is not there yet", f"{error}.")
 
 
 def _behind(answer: Answer, missing: dict[str, dict[int, int]], conditions: Conditions) -> ProblemDetailsException:

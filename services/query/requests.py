@@ -116,8 +116,8 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def page_of(query_string: bytes) -> Page:
-    """Read the parameters of a list. Raises `InvalidInput`, naming the parameter."""
-    asked = parameters(query_string, ("limit", "cursor"))
+    """Read the parameters of a list; an empty one is as good as none. Raises `InvalidInput`, naming the parameter."""
+    asked = {name: value for name, value in parameters(query_string, ("limit", "cursor")).items() if value}
     limit = asked.get("limit", str(PAGE))
     if not _LIMIT.fullmatch(limit) or not 1 <= int(limit) <= MOST:
         raise InvalidInput("limit", f"1 to {MOST:,} documents, got {limit[:40]!a}")

@@ -1,6 +1,5 @@
 """What the documentation shows is run: Python as it stands, commands where they are marked with `<!-- run -->`."""
 
-import os
 import re
 import shlex
 import subprocess
@@ -31,7 +30,6 @@ def run(command: list[str], stack: Running) -> None:
         "NENRIN_KAFKA": ends["kafka"],
         "NENRIN_COMMAND": ends["command"],
         "NENRIN_QUERY": ends["query"],
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     done = subprocess.run(
         command, cwd=ROOT, env=environment(settings), capture_output=True, text=True, timeout=120, check=False

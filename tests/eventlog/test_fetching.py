@@ -67,7 +67,6 @@ class Thread(PositionedThread):
         self._broker = broker
         self.loop = asyncio.get_running_loop()
         self._session, self._next, self._ahead_since = 0, {}, {}
-        self._turn = asyncio.Lock()
 
     def _ensure_consumer(self) -> Any:
         return self._broker

@@ -73,7 +73,7 @@ def test_a_reader_asks_for_a_version_and_says_how_long_it_waits() -> None:
     answer = session_with(found, asked).search("c", "q", mode="text", k=3, freshness=Freshness(version, 5))
     assert answer.projection == PROJECTION
     assert asked[0].headers["Nenrin-At-Least"] == version.token()
-    assert asked[0].headers["Prefer"] == "wait=5"
+    assert asked[0].headers["Prefer"] == "wait=5.000"
     assert msgspec.json.decode(asked[0].content) == {"query": "q", "mode": "text", "k": 3}
 
 

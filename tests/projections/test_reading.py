@@ -42,7 +42,7 @@ async def owner(postgres: Databases) -> AsyncIterator[asyncpg.Connection]:
 async def writer(owner: asyncpg.Connection, postgres: Databases) -> AsyncIterator[Writer]:
     """The writer of `documents`, with partition 0 claimed."""
     writer = Writer(Documents(), 1, postgres.owner)
-    await writer.claim(TOPIC, [0], INCARNATION)
+    await writer.claim(TOPIC, [0], INCARNATION, logs.PARTITIONS)
     yield writer
     await writer.release()
 

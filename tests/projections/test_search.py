@@ -36,7 +36,7 @@ async def reader(postgres: Databases) -> AsyncIterator[Reader]:
 async def writer(reader: Reader, postgres: Databases) -> AsyncIterator[Writer]:
     """The writer of `passages`."""
     writer = Writer(Passages(), 1, postgres.owner)
-    await writer.claim(TOPIC, [0], INCARNATION)
+    await writer.claim(TOPIC, [0], INCARNATION, 1)
     yield writer
     await writer.release()
 

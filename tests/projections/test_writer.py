@@ -37,7 +37,7 @@ async def reader(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 async def documents(reader: asyncpg.Connection, dsn: str) -> AsyncIterator[Writer]:
     """The writer of `documents`, with partitions 0 and 1 claimed."""
     writer = Writer(Documents(), 1, dsn)
-    await writer.claim(TOPIC, [0, 1], INCARNATION)
+    await writer.claim(TOPIC, [0, 1], INCARNATION, logs.PARTITIONS)
     yield writer
     await writer.release()
 
@@ -46,7 +46,7 @@ async def documents(reader: asyncpg.Connection, dsn: str) -> AsyncIterator[Write
 async def passages(reader: asyncpg.Connection, dsn: str) -> AsyncIterator[Writer]:
     """The writer of `passages`, with partition 0 claimed."""
     writer = Writer(Passages(), 1, dsn)
-    await writer.claim(TOPIC, [0], INCARNATION)
+    await writer.claim(TOPIC, [0], INCARNATION, logs.PARTITIONS)
     yield writer
     await writer.release()
 
@@ -97,7 +97,7 @@ async def test_an_owner_that_lost_its_partition_cannot_write(
 ) -> None:
     """The claim of a successor ends the old owner's backend; the old owner's batch changes nothing."""
     successor = Writer(Documents(), 1, dsn)
-    await successor.claim(TOPIC, [0], INCARNATION)
+    await successor.claim(TOPIC, [0], INCARNATION, logs.PARTITIONS)
     with pytest.raises((DatabaseAway, Fenced)):
         await documents.apply(0, [added(0)])
     assert await texts(reader) == {}
@@ -133,7 +133,7 @@ async def test_a_claim_does_not_wait_for_a_frozen_owner(
     await frozen.execute("COMMIT; BEGIN; UPDATE documents_g1.positions SET next = next WHERE partition = 0")
     successor = Writer(Documents(), 1, dsn)
     async with asyncio.timeout(2):
-        assert await successor.claim(TOPIC, [0], INCARNATION) == {0: Position(0, 0)}
+        assert await successor.claim(TOPIC, [0], INCARNATION, logs.PARTITIONS) == {0: Position(0, 0)}
     await successor.release()
     frozen.terminate()
 
@@ -141,18 +141,18 @@ async def test_a_claim_does_not_wait_for_a_frozen_owner(
 async def test_a_claim_anew_does_not_hit_what_the_old_owner_still_has(documents: Writer, dsn: str) -> None:
     """When partitions are shared out again, the owner that claims first goes on undisturbed by the other's claim."""
     newcomer = Writer(Documents(), 1, dsn)
-    await documents.claim(TOPIC, [0], INCARNATION)
-    await newcomer.claim(TOPIC, [1], INCARNATION)
+    await documents.claim(TOPIC, [0], INCARNATION, logs.PARTITIONS)
+    await newcomer.claim(TOPIC, [1], INCARNATION, logs.PARTITIONS)
     await documents.apply(0, [added(0)])
     await newcomer.release()
 
 
 async def test_claims_of_what_does_not_exist_are_refused(documents: Writer) -> None:
     """Another number of partitions, or another incarnation of the topic, stops the projection with a reason."""
-    with pytest.raises(TopicMismatch, match="partition 9"):
-        await documents.claim(TOPIC, [0, 9], INCARNATION)
+    with pytest.raises(TopicMismatch, match="has 5 partitions"):
+        await documents.claim(TOPIC, [0], INCARNATION, logs.PARTITIONS + 1)
     with pytest.raises(OtherIncarnation, match="recreated"):
-        await documents.claim(TOPIC, [0], "incarnation-2")
+        await documents.claim(TOPIC, [0], "incarnation-2", logs.PARTITIONS)
 
 
 async def test_a_partition_that_was_let_go_is_not_written(documents: Writer, reader: asyncpg.Connection) -> None:
@@ -210,7 +210,7 @@ async def test_the_digest_does_not_depend_on_history(documents: Writer, reader: 
     await reader.execute(
         "TRUNCATE documents_g1.documents, documents_g1.digests; UPDATE documents_g1.positions SET next = 0"
     )
-    await documents.claim(TOPIC, [0], INCARNATION)
+    await documents.claim(TOPIC, [0], INCARNATION, logs.PARTITIONS)
     await documents.apply(0, [nothing(2, since=0), added(3, "a", "new")])
     assert await reader.fetchrow("SELECT documents, content FROM documents_g1.digests") == digest
     assert digest["content"] != Decimal(0)

@@ -45,6 +45,13 @@ def test_the_wire_form_is_the_contract_s() -> None:
     assert (wire["collection"], wire["document_id"], wire["text"], wire["title"]) == ("c", "x", "hi", "t")
 
 
+def test_a_derived_record_is_a_whole_cloud_event() -> None:
+    """All attributes of binary mode are there; its time is the broker's of the source, so a repeat says the same."""
+    headers = dict(embedded.headers(EVENTS[0], "e"))
+    assert {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type"} <= headers.keys()
+    assert headers["ce_time"] == b"2023-11-14T22:13:20.000+00:00"
+
+
 def test_what_no_embedder_writes_is_refused() -> None:
     """A foreign record in the derived topic is an error that says where it lies."""
     for record in (

@@ -112,7 +112,18 @@ def test_a_bad_field_is_named(field: str, change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"{", b"\xff\xfe", b"[]", b'"text"', b"null", b"[" * 100_000, b'{"a":' + b"9" * 5000 + b"}"]
+    "value",
+    [
+        b'{"collection":"c","document_id":"x","text":"hi","x":"\xff"}',
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b'"text"',
+        b"null",
+        b"[" * 100_000,
+        b'{"a":' + b"9" * 5000 + b"}",
+    ],
 )
 def test_an_unreadable_value_is_invalid(value: bytes) -> None:
     """Undecodable values become a reason, never an exception."""

@@ -115,11 +115,15 @@ def test_a_stretch_of_markers_alone_has_the_time_of_what_came_before() -> None:
 
 
 def test_a_record_over_the_limit_is_rejected_with_its_event() -> None:
-    """It would be refused by the broker for ever; instead it says so and keeps the place of its event."""
-    (output,) = derive(event(5, since=3), limit=200)
+    """It would be refused by the broker for ever; instead it says so and keeps its event and the place of it."""
+    work = judge(event(5, since=3), 4)
+    cut(work, 200)
+    (output,) = outputs([work], ORIGIN, 3_000)
     rejected = read(output)
     assert isinstance(rejected, Rejected)
-    assert "over the limit of 200" in rejected.reason
+    assert "over the limit of 3,000" in rejected.reason
+    assert work.delivered.record is not None
+    assert (rejected.value, rejected.headers) == (work.delivered.record.value, work.delivered.record.headers)
     assert (rejected.source.since, rejected.source.next, output.key) == (3, 6, KEY)
 
 
@@ -131,3 +135,15 @@ def test_the_size_of_an_output_is_no_less_than_it_takes() -> None:
     batch = BatchBuilder(1_000_000, 0)
     batch.append(timestamp=None, key=output.key, value=output.value, headers=output.headers)
     assert output.size + 61 >= batch.size()
+
+
+def test_what_is_too_large_even_to_be_rejected_whole_is_rejected_without_its_bytes() -> None:
+    """A bad record that was small only while compressed leaves its place and the reason, so that reading goes on."""
+    (output,) = derive(event(7, value=b"x" * 3 * LIMIT))
+    rejected = read(output)
+    assert isinstance(rejected, Rejected)
+    assert output.size <= LIMIT
+    assert output.key == KEY
+    assert rejected.value is None
+    assert "over the limit" in rejected.reason
+    assert (rejected.source.since, rejected.source.next) == (7, 8)

@@ -178,7 +178,7 @@ async def started(databases: Databases) -> AsyncIterator[Nenrin]:
     owner = await asyncpg.connect(databases.owner)
     documents, passages = Writer(Documents(), 1, databases.owner), Writer(Passages(), 1, databases.owner)
     for writer in (documents, passages):
-        await writer.claim(TOPIC, range(PARTITIONS), INCARNATION)
+        await writer.claim(TOPIC, range(PARTITIONS), INCARNATION, PARTITIONS)
     transport = httpx.ASGITransport(cast(Any, app))
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://query") as http:
         yield Nenrin(databases, http, app, encoder, owner, documents, passages)

@@ -136,7 +136,6 @@ PARAMETERS = [
     ("limit=-1", "limit"),
     ("limit=1001", "limit"),
     ("limit=ten", "limit"),
-    ("limit=", "limit"),
     ("limit=1&limit=2", "limit"),
     ("limit=" + "9" * 40, "limit"),
     ("offset=1", "offset"),
@@ -151,7 +150,7 @@ async def test_parameters_of_a_list(nenrin: Nenrin) -> None:
         assert (answer.status_code, answer.json()["field"]) == (422, field), query
 
 
-CURSORS = ["", "x", "!!!!", "WzEsImEiXQ=", "WzIsImEiXQ", "e30", cursor_after("a\nb"), cursor_after(""), "A" * 9000]
+CURSORS = ["x", "!!!!", "WzEsImEiXQ=", "WzIsImEiXQ", "e30", cursor_after("a\nb"), cursor_after(""), "A" * 9000]
 
 
 async def test_a_broken_cursor(nenrin: Nenrin) -> None:
