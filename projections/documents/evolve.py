@@ -26,7 +26,7 @@ def _folded(place: Place, event: DocumentEvent) -> Folded:
     if not isinstance(event, DocumentAdded):
         return Folded(event.collection, event.document_id)
     metadata = msgspec.json.encode(event.metadata).decode()
-    content = hash_of(
+    values = (
         event.collection,
         event.document_id,
         place.topic,
@@ -36,19 +36,7 @@ def _folded(place: Place, event: DocumentEvent) -> Folded:
         event.text,
         metadata,
         event.source_uri,
-        place.time,
     )
-    row = (
-        event.collection,
-        event.document_id,
-        place.topic,
-        place.partition,
-        place.offset,
-        event.title,
-        event.text,
-        metadata,
-        event.source_uri,
-        _EPOCH + timedelta(milliseconds=place.time),
-        signed(content),
-    )
+    content = hash_of(*values, place.time)
+    row = (*values, _EPOCH + timedelta(milliseconds=place.time), signed(content))
     return Folded(event.collection, event.document_id, {"documents": (row,)}, documents=1, content=content)
