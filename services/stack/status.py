@@ -36,6 +36,8 @@ def table(stack: Stack) -> Table:
 
 def memory(process: Process) -> str:
     """Resident memory of a process and its children; what children share with their parent counts once."""
+    if process.pid is None:
+        return ""
     total = 0
     with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
         leader = psutil.Process(process.pid)
