@@ -70,6 +70,8 @@ class Watch:
         try:
             return answer.result()
         except KafkaException as failure:
+            # a client that lost its broker can wait for a controller for ever, while a new one is answered at once
+            self._admin = AdminClient(_configuration(self._settings))
             raise self._translated(failure.args[0]) from failure
 
     def _translated(self, error: KafkaError) -> LogAway | TopicMismatch:

@@ -133,14 +133,16 @@ def test_the_outcome_is_the_truth(tmp_path: Path, broker: Running) -> None:
     with command(kafka, prefix, tmp_path) as service, ThreadPoolExecutor(4) as pool:
         service.until_ready()
         writers = [pool.submit(_write, service, writer, outcomes, over) for writer in range(4)]
-        time.sleep(0.5)
-        _freeze(broker, seconds=1.0)  # shorter than the deadline: the writes just take longer
-        _freeze(broker, seconds=6.0)
-        os.kill(broker.pids["kafka"], signal.SIGKILL)
-        time.sleep(1.0)
-        service.until_ready(60)
-        time.sleep(0.5)
-        over.set()
+        try:
+            time.sleep(0.5)
+            _freeze(broker, seconds=1.0)  # shorter than the deadline: the writes just take longer
+            _freeze(broker, seconds=6.0)
+            os.kill(broker.pids["kafka"], signal.SIGKILL)
+            time.sleep(1.0)
+            service.until_ready(60)
+            time.sleep(0.5)
+        finally:
+            over.set()
         for writer in writers:
             writer.result()
     _check(outcomes, Counter((record.key() or b"").decode() for record in records(kafka, topic)))
