@@ -70,9 +70,11 @@ class Watch:
         try:
             return answer.result()
         except KafkaException as failure:
-            # a client that lost its broker can wait for a controller for ever, while a new one is answered at once
-            self._admin = AdminClient(_configuration(self._settings))
-            raise self._translated(failure.args[0]) from failure
+            error = self._translated(failure.args[0])
+            if isinstance(error, LogAway):
+                # a client that lost its broker can wait for a controller for ever, while a new one is answered at once
+                self._admin = AdminClient(_configuration(self._settings))
+            raise error from failure
 
     def _translated(self, error: KafkaError) -> LogAway | TopicMismatch:
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
