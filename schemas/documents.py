@@ -6,9 +6,10 @@ The command service, the embedder and the `documents` projection all ask here, s
 import re
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from schemas.errors import InvalidInput
 
@@ -25,23 +26,73 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc, whole
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SIGNED_64 = range(-(2**63), 2**63)
 
+# What JSON Schema can say of the same limits, for the schemas that we publish; `check` below decides. Patterns stand in
+# `not`, for what `$` matches is not the same everywhere. Lone surrogates and sizes in bytes are beyond it.
+_NO_NUL = {"not": {"pattern": r"\u0000"}}
+_SCALAR = {
+    "anyOf": [{"type": "string", "maxLength": METADATA_BYTES, **_NO_NUL}, {"type": ["number", "boolean", "null"]}]
+}
+
+CollectionName = Annotated[
+    str,
+    Meta(
+        description="A namespace of documents.",
+        examples=["handbook"],
+        extra_json_schema={"pattern": f"^{_COLLECTION.pattern}$", "maxLength": 63},
+    ),
+]
+DocumentId = Annotated[
+    str,
+    Meta(
+        description="Any script, slashes, dots and spaces; no control characters.",
+        examples=["guides/rings.md"],
+        extra_json_schema={
+            "minLength": 1,
+            "maxLength": ID_CHARACTERS,
+            "not": {"pattern": r"[\u0000-\u001f\u007f-\u009f]"},
+        },
+    ),
+]
+Text = Annotated[
+    str,
+    Meta(
+        description=f"At most {TEXT_BYTES:,} bytes of UTF-8; empty is fine.",
+        examples=["A tree adds one ring every year."],
+        extra_json_schema={"maxLength": TEXT_BYTES, **_NO_NUL},
+    ),
+]
+Title = Annotated[str, Meta(extra_json_schema={"maxLength": TITLE_CHARACTERS, **_NO_NUL})]
+SourceUri = Annotated[str, Meta(description="Where the text came from.", extra_json_schema=_NO_NUL)]
+Metadata = Annotated[
+    dict[str, Any],
+    Meta(
+        description=f"Scalars or arrays of scalars; at most {METADATA_BYTES:,} bytes of compact JSON. Integers have at "
+        "most 64 bits with sign.",
+        examples=[{"lang": "en", "year": 2024, "tags": ["wood", "time"]}],
+        extra_json_schema={
+            "propertyNames": {"maxLength": METADATA_BYTES, **_NO_NUL},
+            "additionalProperties": {"anyOf": [*_SCALAR["anyOf"], {"type": "array", "items": _SCALAR}]},
+        },
+    ),
+]
+
 
 class DocumentAdded(msgspec.Struct, frozen=True):
     """The whole document, as it is from this event on."""
 
-    collection: str
-    document_id: str
-    text: str
-    title: str | None = None
-    metadata: dict[str, Any] = {}
-    source_uri: str | None = None
+    collection: CollectionName
+    document_id: DocumentId
+    text: Text
+    title: Title | None = None
+    metadata: Metadata = {}
+    source_uri: SourceUri | None = None
 
 
 class DocumentRemoved(msgspec.Struct, frozen=True):
     """From this event on there is no such document."""
 
-    collection: str
-    document_id: str
+    collection: CollectionName
+    document_id: DocumentId
 
 
 DocumentEvent = DocumentAdded | DocumentRemoved

@@ -2,12 +2,22 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
-from schemas.documents import DocumentAdded, DocumentRemoved
+from schemas.documents import (
+    CollectionName,
+    DocumentAdded,
+    DocumentId,
+    DocumentRemoved,
+    Metadata,
+    SourceUri,
+    Text,
+    Title,
+)
 from schemas.errors import UndecodableRecord
+from schemas.fields import Natural
 from schemas.records import Record
 
 CONTENT_TYPE = b"application/msgpack"
@@ -30,20 +40,20 @@ class Source(msgspec.Struct, frozen=True, rename={"since": "from"}):
     """
 
     topic: str
-    partition: int
-    offset: int
+    partition: Natural
+    offset: Natural
     incarnation: str
-    since: int
-    next: int
-    time: int
+    since: Natural
+    next: Natural
+    time: Natural
 
 
 class Passage(msgspec.Struct, frozen=True):
     """A piece of a text, `text[start:end]` in code points, with its vector as little-endian float16 bytes."""
 
-    ordinal: int
-    start: int
-    end: int
+    ordinal: Natural
+    start: Natural
+    end: Natural
     vector: bytes
 
 
@@ -52,13 +62,13 @@ class Embedded(msgspec.Struct, frozen=True):
 
     kind: ClassVar[Kind] = Kind.EMBEDDED
     source: Source
-    collection: str
-    document_id: str
-    text: str
+    collection: CollectionName
+    document_id: DocumentId
+    text: Text
     passages: tuple[Passage, ...]
-    title: str | None = None
-    metadata: dict[str, Any] = {}
-    source_uri: str | None = None
+    title: Title | None = None
+    metadata: Metadata = {}
+    source_uri: SourceUri | None = None
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -66,8 +76,8 @@ class Removed(msgspec.Struct, frozen=True):
 
     kind: ClassVar[Kind] = Kind.REMOVED
     source: Source
-    collection: str
-    document_id: str
+    collection: CollectionName
+    document_id: DocumentId
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -85,14 +95,17 @@ class Skipped(msgspec.Struct, frozen=True):
 
     kind: ClassVar[Kind] = Kind.SKIPPED
     source: Source
-    events: int = 0
+    events: Natural = 0
 
 
 Derived = Embedded | Removed | Rejected | Skipped
-_SHAPES: dict[bytes, type[Embedded] | type[Removed] | type[Rejected] | type[Skipped]] = {
-    shape.kind.encode(): shape for shape in (Embedded, Removed, Rejected, Skipped)
-}
-_DECODERS = {kind: msgspec.msgpack.Decoder(shape) for kind, shape in _SHAPES.items()}
+SHAPES: tuple[type[Embedded] | type[Removed] | type[Rejected] | type[Skipped], ...] = (
+    Embedded,
+    Removed,
+    Rejected,
+    Skipped,
+)
+_DECODERS = {shape.kind.encode(): msgspec.msgpack.Decoder(shape) for shape in SHAPES}
 _ENCODER = msgspec.msgpack.Encoder()
 
 

@@ -14,14 +14,17 @@ Pooling = Literal["mean", "cls"]
 
 _LONGEST_SLUG = 64
 
+QUERY_CHARACTERS = 10_000
+"""The longest question that is answered. Its words all count; its vector is that of the model's first window of it."""
+
 
 @dataclass(frozen=True)
 class Encoder:
     """A model, how its token vectors become one vector (always of length 1), and how texts are cut for it.
 
-    `revision` is a digest of the weights and the tokenizer (`encoders.model.revision`), so a name
-    can't stand for other weights than the ones it was made for. Device and precision are left out: they move
-    a vector by less than float16 holds.
+    `revision` is a digest of the weights and the tokenizer (`encoders.folder.revision`), so a name
+    can't stand for other weights than the ones it was made for. Device and precision are left out: half precision,
+    as on a GPU, moves a vector by a cosine of a millionth, more than float16 rounds off and less than a search notices.
     """
 
     model: str
@@ -36,7 +39,7 @@ class Encoder:
     """Tokens at most that a passage repeats of the one before it, in whole sentences."""
     characters: int = 2000
     """Characters a passage spans at most, however few tokens they are."""
-    chunker: int = 1
+    chunker: int = 2
     """The version of the rules in `encoders.chunking`: another number wherever they cut differently."""
 
     @cached_property

@@ -13,7 +13,9 @@ NenrinError
 ├── TopicMismatch           a topic is absent, or its partitions or settings are not what they were
 ├── PositionLost            the log no longer holds the offset that a position asks for
 ├── GenerationMissing       a generation that does not exist (any more)
+├── GenerationOutdated      a generation whose tables another version of Nenrin made
 ├── DatabaseAway            Postgres cannot be reached or is shutting down; try again
+├── DataRefused             Postgres will not store or compare these values
 ├── LogAway                 Kafka cannot be reached; carries the outcome of a write
 └── StackError              the embedded stack cannot start; says what to do
 """
@@ -71,8 +73,16 @@ class GenerationMissing(NenrinError):
     """A generation of a projection that does not exist, or no longer."""
 
 
+class GenerationOutdated(NenrinError):
+    """A generation lacks what this version of Nenrin keeps in it; it has to be made anew from the log."""
+
+
 class DatabaseAway(NenrinError):
     """Postgres cannot be reached, or ended the connection. Nothing is known to be wrong with the data."""
+
+
+class DataRefused(NenrinError):
+    """Postgres will not take these values: a fault of the data, not of the machine."""
 
 
 class LogAway(NenrinError):

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from schemas import documents
+from schemas import documents, traceparent
 from schemas.documents import DocumentEvent
 from schemas.errors import InvalidInput
 from schemas.partitions import partition_of
@@ -49,6 +49,10 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 class _Typed(msgspec.Struct):
     type: str
+
+
+class _Traced(msgspec.Struct):
+    traceparent: str = ""
 
 
 class _Structured(_Typed):
@@ -129,6 +133,22 @@ def _check_place(record: Record, event: DocumentEvent, partitions: int) -> None:
         raise InvalidInput(
             "partition", f"the key belongs to partition {home} by murmur2, but lies in {record.partition}"
         )
+
+
+def traceparent_of(record: Record) -> str | None:
+    """The span that a record came from: its header, or in structured mode the attribute; None where it isn't valid."""
+    if (sent := record.header(traceparent.HEADER)) is not None:
+        return traceparent.valid(sent)
+    if (record.header("content-type") or b"").lower().startswith(STRUCTURED):
+        return _traceparent_inside(record.value or b"")
+    return None
+
+
+def _traceparent_inside(value: bytes) -> str | None:
+    try:
+        return traceparent.valid(msgspec.json.decode(value, type=_Traced).traceparent)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def headers(event: DocumentEvent, event_id: str, source: str, time: datetime) -> list[tuple[str, bytes]]:

@@ -7,14 +7,21 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from schemas import topics
 from schemas.errors import MalformedToken, OtherIncarnation
 
 TOKEN_LIMIT = 64 * 1024
 """Characters. Enough for tens of thousands of partitions; a guard, not a promise."""
+
+Token = Annotated[
+    str,
+    Meta(description="A version token.", extra_json_schema={"pattern": "^[A-Za-z0-9_-]+$", "maxLength": TOKEN_LIMIT}),
+]
 
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
 _PARTITION = re.compile(r"0|[1-9][0-9]{0,8}")
