@@ -1,1 +1,1 @@
-"""Texts to vectors, for the embedder and the query service alike: the only package that imports torch."""
+"""Texts to vectors, for the embedder and the query service alike: the only package that imports torch and ONNX."""

@@ -15,16 +15,6 @@ from torch import Tensor
 Layer = Callable[[Tensor], Tensor]
 
 
-def understands(config: Mapping[str, Any]) -> bool:
-    """Whether a model's `config.json` describes the BERT that is written here."""
-    return (
-        config.get("model_type") == "bert"
-        and config.get("hidden_act") == "gelu"
-        and config.get("position_embedding_type", "absolute") == "absolute"
-        and not config.get("is_decoder", False)
-    )
-
-
 class Bert:
     """Token ids to token vectors."""
 

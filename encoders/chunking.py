@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.segments import Unit, segments
 from schemas.encoders import Encoder
 
 _STOPS = ".!?…‼⁇⁈⁉։؟۔।॥။።፧។៕᠃。．！？｡"
@@ -21,7 +22,7 @@ _WIDE_STOPS = frozenset("。！？｡")
 """Ends of a sentence that no space follows."""
 _CLOSERS = "\"'”’»›)\\]}」』】）〕〉》］"
 _SHORTEST = 16
-"""Characters below which a sentence takes the next one along: `1.`, `Dr.`, a page of bare exclamation marks."""
+"""Characters below which a sentence takes the next of its paragraph along: `1.`, `Dr.`, bare exclamation marks."""
 _BREAKS = "\\n\\r\\v\\f\\x85\\u2028\\u2029"
 
 # Neither alternative can fail once it has begun: a megabyte of dots or of line breaks is read only once.
@@ -57,43 +58,40 @@ class Piece:
     tokens: NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """What is never divided between two passages: a sentence, or a run of words of one too long for a passage."""
-
-    start: int
-    end: int
-    ids: list[int]
-
-
 def sentences(text: str, longest: int) -> list[Span]:
     """Cut a text into sentences of at most `longest` characters; together they hold all that isn't space."""
     return [span for start, end in _between_ends(text) for span in _cut(text, start, end, longest)]
 
 
 def passages(text: str, spans: Iterable[Span], tokenised: Iterable[Tokenised], encoder: Encoder) -> list[Piece]:
-    """Fill passages with sentences in order, each beginning with the last few of the passage before it."""
-    units = (
+    """Fill passages with sentences in order, one segment of the text after the other.
+
+    Within a segment each passage begins with the last few sentences of the one before it.
+    """
+    units = [
         unit for span, tokens in zip(spans, tokenised, strict=True) for unit in _units(text, span, tokens, encoder)
-    )
-    return [_piece(ordinal, group) for ordinal, group in enumerate(_groups(units, encoder))]
+    ]
+    groups = (group for segment in segments(text, units, encoder) for group in _groups(segment, encoder))
+    return [_piece(ordinal, group) for ordinal, group in enumerate(groups)]
 
 
 def _between_ends(text: str) -> Iterator[tuple[int, int]]:
     start = 0
     for pause in _PAUSE.finditer(text):
-        if pause.end() - start >= _SHORTEST and _ends_sentence(pause, text):
+        if _ends_paragraph(pause) or (pause.end() - start >= _SHORTEST and _ends_sentence(pause, text)):
             yield start, pause.end()
             start = pause.end()
     yield start, len(text)
 
 
+def _ends_paragraph(pause: re.Match[str]) -> bool:
+    return pause.group().count("\n") > 1
+
+
 def _ends_sentence(pause: re.Match[str], text: str) -> bool:
     """Not in `3.14`, `e.g. this`, `"What?" she said`, nor where a line goes on in the next in small letters."""
     ending, after = pause.group(), text[pause.end() : pause.end() + 1]
-    if ending.count("\n") > 1 or not _WIDE_STOPS.isdisjoint(ending):
-        return True
-    return ending[-1].isspace() and not after.islower()
+    return not _WIDE_STOPS.isdisjoint(ending) or (ending[-1].isspace() and not after.islower())
 
 
 def _cut(text: str, start: int, end: int, longest: int) -> Iterator[Span]:
@@ -115,17 +113,17 @@ def _last_space(text: str, start: int, end: int) -> int:
     return next((at for at in range(end, start, -1) if text[at].isspace()), end)
 
 
-def _units(text: str, span: Span, tokenised: Tokenised, encoder: Encoder) -> Iterator[_Unit]:
+def _units(text: str, span: Span, tokenised: Tokenised, encoder: Encoder) -> Iterator[Unit]:
     """A sentence as it is, or in runs of words about as long as the overlap, so that these can overlap too."""
     ids = tokenised.ids
     if len(ids) <= encoder.passage:
-        yield _Unit(span.start, span.end, ids)
+        yield Unit(span.start, span.end, ids)
         return
     offsets = tokenised.offsets
     firsts = [0, *_cuts(offsets, tokenised.word_ids, encoder.overlap or encoder.passage)]
     starts = [span.start, *(span.start + offsets[first][0] for first in firsts[1:])]
     for start, end, first, last in zip(starts, [*starts[1:], span.end], firsts, [*firsts[1:], len(ids)], strict=True):
-        yield _Unit(start, start + len(text[start:end].rstrip()), ids[first:last][: encoder.passage])
+        yield Unit(start, start + len(text[start:end].rstrip()), ids[first:last][: encoder.passage])
 
 
 def _cuts(offsets: Sequence[tuple[int, int]], words: Sequence[int | None], most: int) -> list[int]:
@@ -146,8 +144,8 @@ def _cuts(offsets: Sequence[tuple[int, int]], words: Sequence[int | None], most:
     return cuts
 
 
-def _groups(units: Iterable[_Unit], encoder: Encoder) -> Iterator[list[_Unit]]:
-    group: list[_Unit] = []
+def _groups(units: Iterable[Unit], encoder: Encoder) -> Iterator[list[Unit]]:
+    group: list[Unit] = []
     size = 0
     for unit in units:
         if group and not _fits(size, group[0], unit, encoder):
@@ -160,13 +158,13 @@ def _groups(units: Iterable[_Unit], encoder: Encoder) -> Iterator[list[_Unit]]:
         yield group
 
 
-def _fits(size: int, first: _Unit, last: _Unit, encoder: Encoder) -> bool:
+def _fits(size: int, first: Unit, last: Unit, encoder: Encoder) -> bool:
     return size + len(last.ids) <= encoder.passage and last.end - first.start <= encoder.characters
 
 
-def _repeated(group: Sequence[_Unit], following: _Unit, encoder: Encoder) -> list[_Unit]:
+def _repeated(group: Sequence[Unit], following: Unit, encoder: Encoder) -> list[Unit]:
     """The end of a passage that the next one begins with: never all of it, and little even if it has no tokens."""
-    kept: list[_Unit] = []
+    kept: list[Unit] = []
     size = 0
     for unit in reversed(group[1:]):
         size += len(unit.ids)
@@ -177,6 +175,6 @@ def _repeated(group: Sequence[_Unit], following: _Unit, encoder: Encoder) -> lis
     return kept[::-1]
 
 
-def _piece(ordinal: int, group: Sequence[_Unit]) -> Piece:
+def _piece(ordinal: int, group: Sequence[Unit]) -> Piece:
     tokens = np.fromiter(chain.from_iterable(unit.ids for unit in group), dtype=np.int32)
     return Piece(ordinal, group[0].start, group[-1].end, tokens)

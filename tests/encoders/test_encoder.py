@@ -15,7 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 from encoders.chunking import Piece
-from encoders.encoder import TextEncoder, packaged
+from encoders.encoder import TextEncoder
+from encoders.folder import UnusableModel, check, packaged
 from schemas.encoders import MINILM
 from services.query.encoder import QueryEncoder
 
@@ -119,7 +120,7 @@ def test_another_network_gives_the_same_vectors(encoder: TextEncoder, tmp_path: 
     from encoders import model  # noqa: PLC0415  (imports torch)
 
     [pieces] = encoder.prepare([PROSE])
-    inputs = [encoder._framed(piece.tokens) for piece in pieces]
+    inputs = [encoder._tokens.framed(piece.tokens) for piece in pieces]
     plain = model.Model(packaged(MINILM), MINILM, "cpu")
     expected = plain(inputs)
     plain._network = model._foreign_network(packaged(MINILM), plain.device, plain.precision)
@@ -129,15 +130,13 @@ def test_another_network_gives_the_same_vectors(encoder: TextEncoder, tmp_path: 
 @pytest.mark.parametrize("setting", [{"revision": "0" * 16}, {"dimensions": 768}, {"pooling": "cls"}])
 def test_a_model_that_is_not_the_one_named_is_refused(setting: dict[str, Any]) -> None:
     """A name stands for these weights, this pooling: with others, the message says what differs."""
-    from encoders.model import UnusableModel, check  # noqa: PLC0415  (imports torch)
-
     with pytest.raises(UnusableModel, match=next(iter(setting))):
         check(packaged(MINILM), replace(MINILM, **setting))
 
 
 def test_only_the_constructor_imports_torch() -> None:
-    """A query service answers text searches while torch still loads; names need no torch at all."""
-    code = "import sys, services.query.encoder, schemas.encoders; sys.exit('torch' in sys.modules)"
+    """A query service answers text searches while its encoder still loads; names need no torch at all."""
+    code = "import sys, services.query.encoder; sys.exit(not {'torch', 'onnx', 'onnxruntime'}.isdisjoint(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -169,3 +168,17 @@ async def test_a_model_that_cannot_load_says_why() -> None:
     assert not broken.ready
     assert "revision" in str(broken.failure)
     broken.close()
+
+
+def test_a_process_that_still_loads_can_end() -> None:
+    """Making the graph may take minutes: SIGTERM meanwhile ends the query service, which waits for none of it."""
+    code = """if True:
+        import time
+        from encoders import questions
+        questions.load = lambda *_: time.sleep(600)
+        from services.query.encoder import QueryEncoder
+        encoder = QueryEncoder()
+        encoder.start()
+        encoder.close()
+    """
+    assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0
