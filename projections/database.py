@@ -6,16 +6,12 @@ from contextlib import contextmanager
 import asyncpg
 import numpy as np
 
-from schemas.errors import DatabaseAway, GenerationMissing, NenrinError
+from schemas.errors import DatabaseAway, DataRefused, GenerationMissing
 
 CHANNEL = "nenrin_positions"
 """Where a projection's moves are notified: "<projection> <partition> <next>"."""
 
 _HALFVEC_HEADER = 4  # two 16-bit integers: dimensions, and one that pgvector keeps for later
-
-
-class DataRefused(NenrinError):
-    """Postgres will not store these values: a fault of the data, not of the machine."""
 
 
 _AWAY = (
@@ -43,7 +39,8 @@ def translated() -> Iterator[None]:
     except _REFUSED as error:
         raise DataRefused(str(error)) from error
     except _AWAY as error:
-        raise DatabaseAway(f"Postgres: {error}") from error
+        # a timeout has no words of its own
+        raise DatabaseAway(f"Postgres: {str(error) or 'no answer in time'}") from error
 
 
 async def connect(dsn: str, *, application: str) -> asyncpg.Connection:

@@ -6,8 +6,10 @@ Pure. Unknown is never 0: where a number can't be vouched for, there is none.
 from collections.abc import Iterable
 from enum import StrEnum
 from math import ceil
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from schemas.versions import Version
 
@@ -25,6 +27,9 @@ class State(StrEnum):
     CATCHING_UP = "catching_up"
     STALLED = "stalled"
     UNKNOWN = "unknown"
+
+
+StateName = Annotated[str, Meta(description="How it follows the log.", extra_json_schema={"enum": list(State)})]
 
 
 class Partition(msgspec.Struct, frozen=True, array_like=True):

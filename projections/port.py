@@ -45,13 +45,17 @@ Content = Change | Refusal | Nothing
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One record of the log, as a projection sees it. Bytes and headers are kept in case it has to be parked."""
+    """One record of the log, as a projection sees it. Bytes and headers are kept in case it has to be parked.
+
+    `traceparent` is that of the record, where it has a valid one.
+    """
 
     place: Place
     content: Content
     key: bytes | None = None
     value: bytes | None = None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    traceparent: str | None = None
 
 
 class Folded(msgspec.Struct, frozen=True):

@@ -12,12 +12,14 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from projections.connections import Connections
 from projections.control.tables import READER
-from projections.database import prepare, translated
+from projections.database import prepare
 from projections.generations.tables import schema_of
-from projections.lag import Frame, Lag, lag_of, observed_at, version_of
+from projections.lag import Frame, Lag, StateName, lag_of, observed_at, version_of
 from schemas.errors import DatabaseAway, GenerationMissing
-from schemas.versions import Version
+from schemas.fields import Instant, Natural, Seconds
+from schemas.versions import Token, Version
 
 CONNECTIONS = 16
 CONNECT_WITHIN = 5.0
@@ -92,7 +94,8 @@ class Generation(msgspec.Struct, frozen=True):
 
 
 Shape = Callable[[Generation], str]
-"""SQL for a generation: the common table expressions of a read, the last of them `rows (n, body)`: JSON, by number."""
+"""SQL for a generation: the common table expressions of a read, the last of them `rows (n, body, traceparent)`: JSON,
+by number, with the span that the row's event came from, where it named one."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -112,16 +115,16 @@ class Standing(msgspec.Struct, frozen=True):
     name: str
     generation: int
     encoder: str | None
-    version: str
-    lag_events: int | None
-    lag_seconds: float | None
-    state: str
-    head_observed_at: str | None
-    parked: int
+    version: Token
+    lag_events: Natural | None
+    lag_seconds: Seconds | None
+    state: StateName
+    head_observed_at: Instant | None
+    parked: Natural
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a generation showed at a version: rows as JSON, in order."""
+    """What a generation showed at a version: rows as JSON, in order, and for each the `traceparent` of its event."""
 
     generation: Generation
     frame: Frame
@@ -129,13 +132,16 @@ class Answer(msgspec.Struct, frozen=True):
     lag: Lag
     standing: Standing
     rows: tuple[bytes, ...]
+    traceparents: tuple[str | None, ...] = ()
 
     def projection(self) -> bytes:
         """`standing` as JSON."""
         return _encode(self.standing)
 
 
-def answer_of(generation: Generation, frame: Frame, rows: Sequence[bytes] = ()) -> Answer:
+def answer_of(
+    generation: Generation, frame: Frame, rows: Sequence[bytes] = (), traceparents: Sequence[str | None] = ()
+) -> Answer:
     """Put an answer together from what one statement returned."""
     version, lag, seen = version_of(frame.partitions), lag_of(frame), observed_at(frame)
     standing = Standing(
@@ -149,7 +155,7 @@ def answer_of(generation: Generation, frame: Frame, rows: Sequence[bytes] = ()) 
         None if seen is None else rfc3339(seen),
         frame.parked,
     )
-    return Answer(generation, frame, version, lag, standing, tuple(rows))
+    return Answer(generation, frame, version, lag, standing, tuple(rows), tuple(traceparents))
 
 
 def rfc3339(seconds: float) -> str:
@@ -165,17 +171,10 @@ def frame_of(generation: Generation) -> str:
 def statement(shape: Shape, generation: Generation) -> str:
     """The one statement: row 0 is the frame, then the shape's rows."""
     frame = frame_of(generation)
-    return f"WITH {shape(generation)}\nSELECT 0 AS n, ({frame}) AS body UNION ALL SELECT n, body FROM rows"
-
-
-async def _prepare(connection: asyncpg.Connection) -> None:
-    """Give up, for this session, whatever the login may do beyond reading."""
-    await prepare(connection)
-    await connection.execute(_ONLY_READ)
-
-
-async def _leave(_: asyncpg.Connection) -> None:
-    """Nothing to reset: reads change nothing about a session, and a reset would cost a round trip each."""
+    return (
+        f"WITH {shape(generation)}\nSELECT 0 AS n, ({frame}) AS body, NULL AS traceparent "
+        "UNION ALL SELECT n, body, traceparent FROM rows"
+    )
 
 
 class Reader:
@@ -186,30 +185,35 @@ class Reader:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._pool: asyncpg.Pool | None = None
+        self._connections: Connections | None = None
         self._generations: dict[str, dict[int, Generation]] = {}
         self._statements: dict[tuple[Shape, Generation], str] = {}
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator["Reader"]:
         """Be able to read, while the context lasts."""
-        self._pool = asyncpg.create_pool(
-            self._dsn,
-            min_size=0,
-            max_size=CONNECTIONS,
-            max_inactive_connection_lifetime=0,
-            timeout=CONNECT_WITHIN,
-            command_timeout=ANSWER_WITHIN,
-            server_settings=SESSION,
-            init=_prepare,
-            reset=_leave,
-        )
-        await self._pool
+        self._connections = Connections(self._connect, CONNECTIONS)
         try:
             yield self
         finally:
-            self._pool.terminate()
-            self._pool = None
+            self._connections.terminate()
+            self._connections = None
+
+    async def _connect(self) -> asyncpg.Connection:
+        connection = await asyncpg.connect(
+            self._dsn,
+            timeout=CONNECT_WITHIN,
+            command_timeout=ANSWER_WITHIN,
+            max_cached_statement_lifetime=0,  # for ever: there are few, and planning costs more than running them
+            server_settings=SESSION,
+        )
+        try:
+            await prepare(connection)
+            await connection.execute(_ONLY_READ)  # give up, for this session, whatever the login may do beyond
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     async def read(self, projection: str, ask: Ask, number: int | None = None) -> Answer:
         """Ask the live generation of a projection, or generation `number`.
@@ -235,7 +239,8 @@ class Reader:
         frame = _decode_frame(found[0][1])
         if (frame.live, frame.encoder) != (generation.live, generation.encoder):
             return None
-        return answer_of(generation, frame, [row[1].encode() for row in found[1:]])
+        del found[0]
+        return answer_of(generation, frame, [row[1].encode() for row in found], [row[2] for row in found])
 
     def _statement(self, shape: Shape, generation: Generation) -> str:
         key = (shape, generation)
@@ -245,12 +250,9 @@ class Reader:
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         """Run a statement. Raises `DatabaseAway`, `GenerationMissing`."""
-        if self._pool is None:
+        if self._connections is None:
             raise DatabaseAway("nothing is connected: reads happen inside `reading`")
-        with translated():
-            async with self._pool.acquire(timeout=CONNECT_WITHIN) as connection:
-                found: list[asyncpg.Record] = await connection.fetch(sql, *values)
-                return found
+        return await self._connections.fetch(sql, *values)
 
     def forget(self) -> None:
         """Forget which generations there are; the next question looks again."""

@@ -5,7 +5,7 @@ transaction is what holds it to that.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
@@ -14,16 +14,19 @@ import msgspec
 import structlog
 
 from projections import digests, parking
-from projections.database import CHANNEL, DataRefused, connect, translated
+from projections.database import CHANNEL, connect, translated
 from projections.digests import Tally
 from projections.generations.tables import schema_of
 from projections.port import Entry, Folded, ReadModel
 from projections.positions import Position, after, continuing
-from schemas.errors import Fenced, NotClaimed, OtherIncarnation, TopicMismatch
+from schemas.errors import DataRefused, Fenced, GenerationOutdated, NotClaimed, OtherIncarnation, TopicMismatch
 
 log = structlog.get_logger()
 
 _KNOWN = "SELECT partition, incarnation FROM {schema}.positions WHERE topic = $1"
+_COLUMNS = """
+SELECT attname FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
+"""
 _TERMINATE = """
 SELECT pg_terminate_backend(a.pid, 5000)
 FROM {schema}.positions p JOIN pg_stat_activity a ON a.pid = p.backend_pid AND a.backend_start = p.backend_start
@@ -76,13 +79,26 @@ class Writer:
     hits what that owner has claimed since.
     """
 
-    def __init__(self, model: ReadModel, generation: int, dsn: str) -> None:
+    def __init__(
+        self,
+        model: ReadModel,
+        generation: int,
+        dsn: str,
+        committed: Callable[[Sequence[Entry]], None] = lambda _: None,
+    ) -> None:
+        """`committed` is told what each transaction has applied, parked or skipped."""
         self._model = model
         self._schema = schema_of(model.name, generation)
         self._dsn = dsn
+        self._committed = committed
         self._connection: asyncpg.Connection | None = None
         self._claims: dict[int, Claim] = {}
         self._turn = asyncio.Lock()  # a rebalance may ask for a claim while a batch is being applied
+
+    @property
+    def name(self) -> str:
+        """The projection's."""
+        return self._model.name
 
     async def release(self) -> None:
         """Finish what is being written, and let go of the connection and of all claims."""
@@ -102,7 +118,8 @@ class Writer:
 
         Claims held before and not named here are given up. `topic` is the source's logical name, `incarnation` its
         topic id and `count` the number of its partitions. Raises `TopicMismatch` when the generation was made for
-        another number, `OtherIncarnation` when the topic is not the one that the positions count, and `DatabaseAway`.
+        another number, `OtherIncarnation` when the topic is not the one that the positions count, `GenerationOutdated`
+        when another version of Nenrin made its tables, and `DatabaseAway`.
         """
         async with self._turn:
             self._let_go()
@@ -110,6 +127,7 @@ class Writer:
             with translated():
                 known = await connection.fetch(self._sql(_KNOWN), topic)
                 self._check(topic, incarnation, count, known)
+                await self._check_tables(connection)
                 await connection.execute(self._sql(_TERMINATE), topic, list(partitions))
                 rows = await connection.fetch(self._sql(_CLAIM), topic, list(partitions))
             self._claims = {
@@ -129,6 +147,18 @@ class Writer:
                 raise OtherIncarnation(
                     f"{topic} was recreated: {self._schema} counts offsets of incarnation {row['incarnation']}, "
                     f"the topic is now {incarnation}; make the projection anew from the new topic"
+                )
+
+    async def _check_tables(self, connection: asyncpg.Connection) -> None:
+        for table in self._model.tables:
+            found = {row[0] for row in await connection.fetch(_COLUMNS, f"{self._schema}.{table}")}
+            if missing := [column for column in self._model.columns(table) if column not in found]:
+                name = self._model.name
+                raise GenerationOutdated(
+                    f"{self._schema}.{table} has no column {', '.join(missing)}: another version of Nenrin made it. "
+                    f"All that it holds is in the log: DROP SCHEMA {self._schema} CASCADE; DELETE FROM "
+                    f"nenrin.projections WHERE name = '{name}'; DELETE FROM nenrin.generations WHERE projection = "
+                    f"'{name}'; then run `nenrin init`, and it is made anew"
                 )
 
     def position(self, partition: int) -> Position:
@@ -167,6 +197,7 @@ class Writer:
             await self._isolate(claim, fresh, target, refusal)
         else:
             claim.position = target
+            self._committed(fresh)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:

@@ -28,26 +28,43 @@ def page(collection: str, after: str, limit: int) -> Question:
     return Question(_page, (collection, after, limit))
 
 
+def ids(collection: str, after: str, limit: int) -> Question:
+    """At most `limit` ids that come after `after`, in the order of code points."""
+    return Question(_ids, (collection, after, limit))
+
+
 def _one(generation: Generation) -> str:
     return f"""rows AS (
-        SELECT 1 AS n, {_WHOLE} AS body FROM {generation.schema}.documents WHERE collection = $1 AND document_id = $2
+        SELECT 1 AS n, {_WHOLE} AS body, traceparent
+        FROM {generation.schema}.documents WHERE collection = $1 AND document_id = $2
     )"""
 
 
 def _many(generation: Generation) -> str:
     return f"""rows AS (
-        SELECT n, coalesce((
-            SELECT {_WHOLE} FROM {generation.schema}.documents WHERE collection = $1 AND document_id = wanted
-        ), 'null') AS body
-        FROM unnest($2::text[]) WITH ORDINALITY AS ids (wanted, n)
+        SELECT n, coalesce(body, 'null') AS body, traceparent
+        FROM unnest($2::text[]) WITH ORDINALITY AS ids (wanted, n) LEFT JOIN LATERAL (
+            SELECT {_WHOLE} AS body, traceparent
+            FROM {generation.schema}.documents WHERE collection = $1 AND document_id = wanted LIMIT 1
+        ) AS found ON true
     )"""
 
 
 def _page(generation: Generation) -> str:
     return f"""rows AS (
-        SELECT row_number() OVER (ORDER BY document_id) AS n, {_WITHOUT_TEXT} AS body
+        SELECT row_number() OVER (ORDER BY document_id) AS n, {_WITHOUT_TEXT} AS body, traceparent
         FROM (
             SELECT * FROM {generation.schema}.documents WHERE collection = $1 AND document_id > $2
+            ORDER BY document_id LIMIT $3
+        ) AS page
+    )"""
+
+
+def _ids(generation: Generation) -> str:
+    return f"""rows AS (
+        SELECT row_number() OVER (ORDER BY document_id) AS n, to_json(document_id) AS body, NULL AS traceparent
+        FROM (
+            SELECT document_id FROM {generation.schema}.documents WHERE collection = $1 AND document_id > $2
             ORDER BY document_id LIMIT $3
         ) AS page
     )"""

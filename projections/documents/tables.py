@@ -16,6 +16,7 @@ COLUMNS = (
     "source_uri",
     "added_at",
     "content_hash",
+    "traceparent",
 )
 
 
@@ -39,5 +40,6 @@ def define(schema: str) -> MetaData:
         Column("source_uri", Text),
         Column("added_at", DateTime(timezone=True), nullable=False),
         Column("content_hash", BigInteger, nullable=False),
+        Column("traceparent", Text, comment="of the event; no part of the content hash"),
     )
     return metadata

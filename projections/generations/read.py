@@ -1,6 +1,5 @@
-"""What there is to know about generations themselves: how each stands, what it holds, and what it has parked."""
+"""What there is to know about generations themselves: how each stands, and what it holds."""
 
-from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -8,9 +7,6 @@ import msgspec
 from projections.lag import Frame
 from projections.reading import Answer, Generation, Question, Reader, answer_of, frame_of
 from schemas.errors import GenerationMissing
-
-VALUE_SHOWN = 64 * 1024
-"""Bytes of a parked event's value that are shown."""
 
 
 class Lifecycle(StrEnum):
@@ -45,22 +41,7 @@ class _Row(msgspec.Struct, frozen=True):
     previous: int | None = None
 
 
-class ParkedRow(msgspec.Struct, frozen=True):
-    """An event that could not be applied, and that no later one has healed."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    reason: str
-    value: bytes | None
-    value_bytes: int | None
-    headers: bytes
-    parked_at: str
-
-
 _decode_row = msgspec.json.Decoder(_Row).decode
-_decode_parked = msgspec.json.Decoder(ParkedRow).decode
 
 
 async def overview(reader: Reader, projection: str | None = None) -> list[Overview]:
@@ -118,32 +99,4 @@ def nothing() -> Question:
 
 
 def _nothing(_: Generation) -> str:
-    return "rows AS (SELECT 1 AS n, NULL::json AS body WHERE false)"
-
-
-def parked() -> Question:
-    """The unresolved parked events, oldest offset first; to be read with `parked_rows`."""
-    return Question(_parked)
-
-
-def parked_rows(rows: Sequence[bytes]) -> list[ParkedRow]:
-    """What `parked` found."""
-    return [_decode_parked(row) for row in rows]
-
-
-def _parked(generation: Generation) -> str:
-    shown = f"substring(value FROM 1 FOR {VALUE_SHOWN})"
-    return f"""rows AS (
-        SELECT row_number() OVER (ORDER BY topic, partition, "offset") AS n, json_build_object(
-            'topic', topic, 'partition', partition, 'offset', "offset", 'reason', reason,
-            'key', {_base64("key")}, 'value', {_base64(shown)}, 'value_bytes', length(value),
-            'headers', {_base64("headers")},
-            'parked_at', to_char(parked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-        ) AS body
-        FROM {generation.schema}.parked WHERE resolved_by IS NULL
-    )"""
-
-
-def _base64(value: str) -> str:
-    """SQL for base64 without Postgres' line breaks."""
-    return f"translate(encode({value}, 'base64'), E'\\n', '')"
+    return "rows AS (SELECT 1 AS n, NULL::json AS body, NULL AS traceparent WHERE false)"

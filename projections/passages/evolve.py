@@ -11,15 +11,15 @@ from schemas.embedded import Embedded, Removed
 
 def evolve(entries: Sequence[Entry]) -> list[Folded]:
     """Fold a batch of one partition: only the last event of a document survives, so no row is written twice."""
-    last: dict[tuple[str, str], Embedded | Removed] = {}
+    last: dict[tuple[str, str], tuple[Entry, Embedded | Removed]] = {}
     for entry in entries:
         if isinstance(entry.content, Change):
             event = entry.content.event
-            last[event.collection, event.document_id] = event
-    return [_folded(event) for event in last.values()]
+            last[event.collection, event.document_id] = (entry, event)
+    return [_folded(entry, event) for entry, event in last.values()]
 
 
-def _folded(event: Embedded | Removed) -> Folded:
+def _folded(entry: Entry, event: Embedded | Removed) -> Folded:
     if isinstance(event, Removed):
         return Folded(event.collection, event.document_id)
     metadata = msgspec.json.encode(event.metadata).decode()
@@ -47,6 +47,7 @@ def _folded(event: Embedded | Removed) -> Folded:
         len(passages),
         signed(content),
         signed(vectors),
+        entry.traceparent,
     )
     return Folded(
         event.collection,

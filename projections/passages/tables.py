@@ -16,6 +16,7 @@ COLUMNS = {
         "passages",
         "content_hash",
         "vector_hash",
+        "traceparent",
     ),
     "passages": ("collection", "document_id", "ordinal", "start", "end", "title", "text", "vector"),
 }
@@ -51,6 +52,7 @@ def define(schema: str, dimensions: int, language: str) -> MetaData:
         Column("passages", Integer, nullable=False),
         Column("content_hash", BigInteger, nullable=False),
         Column("vector_hash", BigInteger, nullable=False),
+        Column("traceparent", Text, comment="of the event; no part of the content hash"),
         Index(
             "documents_filterable",
             "filterable",
@@ -73,5 +75,7 @@ def define(schema: str, dimensions: int, language: str) -> MetaData:
         Column("lexemes", TSVECTOR, Computed(lexemes, persisted=True)),
         Index("passages_lexemes", "lexemes", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
         Index("passages_vector", "vector", postgresql_using="hnsw", postgresql_ops={"vector": "halfvec_cosine_ops"}),
+        # rows stay whole: a text search reads the lexemes of many, and from another table that costs twice as much
+        postgresql_with={"toast_tuple_target": "8160"},
     )
     return metadata

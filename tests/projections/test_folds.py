@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,3 +75,13 @@ def test_a_passage_is_cut_in_code_points() -> None:
     (folded,) = Passages().evolve([embedded(0, text="é𝄞z")])
     assert folded.rows["passages"][0][4] == 3
     assert folded.rows["passages"][0][6] == "é𝄞z"
+
+
+def test_a_trace_is_kept_and_is_no_part_of_the_content() -> None:
+    """How an event travelled moves no digest: a replay by another embedder is the same content."""
+    for model, entry in ((Documents(), added(0)), (Passages(), embedded(0))):
+        traced = msgspec.structs.replace(entry, traceparent="00-trace")
+        (plain,), (told,) = model.evolve([entry]), model.evolve([traced])
+        column = model.columns("documents").index("traceparent")
+        assert (plain.rows["documents"][0][column], told.rows["documents"][0][column]) == (None, "00-trace")
+        assert (plain.content, plain.vectors) == (told.content, told.vectors)

@@ -11,6 +11,7 @@ import pytest
 from projections.control.install import Wanted, administration, install
 from projections.documents import Documents
 from projections.documents import read as documents
+from projections.generations import parked
 from projections.generations import read as generations
 from projections.generations.lifecycle import Build, create
 from projections.generations.read import Lifecycle
@@ -154,13 +155,15 @@ async def test_lag_comes_with_every_answer(reader: Reader, writer: Writer, owner
 async def test_parked_events_are_counted_until_they_heal(reader: Reader, writer: Writer) -> None:
     """The count is of the same snapshot as the version, and the events themselves can be read."""
     await writer.apply(0, [refused(0, "a"), refused(1, "b")])
-    answer = await ask(reader, generations.parked())
+    answer = await ask(reader, parked.page(parked.FIRST, 10))
     assert answer.standing.parked == 2
-    first = generations.parked_rows(answer.rows)[0]
-    assert (first.offset, first.key, first.value, first.reason) == (0, b"c/a", b"\xff", "text: missing")
+    first = parked.rows(answer.rows)[0]
+    assert (first.offset, first.key, first.reason) == (0, b"c/a", "text: missing")
+    (whole,) = (await ask(reader, parked.one((TOPIC, 0, 0)))).rows
+    assert parked.whole(whole).value == b"\xff"
     await writer.apply(0, [added(2, "a")])
-    answer = await ask(reader, generations.parked())
-    assert [row.offset for row in generations.parked_rows(answer.rows)] == [1]
+    answer = await ask(reader, parked.page(parked.FIRST, 10))
+    assert [row.offset for row in parked.rows(answer.rows)] == [1]
     assert answer.standing.parked == 1
 
 
@@ -297,7 +300,7 @@ async def test_a_projection_that_is_not_installed(reader: Reader) -> None:
 
 def shape_of_two(_: Generation) -> str:
     """Rows in no particular order."""
-    return "rows AS (SELECT * FROM (VALUES (2, '2'::json), (1, '1'::json)) AS v (n, body))"
+    return "rows AS (SELECT * FROM (VALUES (2, '2'::json, ''), (1, '1'::json, NULL)) AS v (n, body, traceparent))"
 
 
 async def test_rows_are_put_in_their_order(reader: Reader) -> None:

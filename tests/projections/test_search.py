@@ -1,7 +1,10 @@
 """Searching passages: never too few, never a document twice, and exact wherever the contract says exact."""
 
 import json
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import accumulate
+from statistics import fmean
 from typing import Any
 
 import asyncpg
@@ -10,7 +13,8 @@ import pytest
 
 from projections.control.install import Wanted, install
 from projections.generations.lifecycle import Build
-from projections.passages import Passages, read
+from projections.passages import Passages, lexical, read
+from projections.passages.dense import FEW
 from projections.passages.filters import path_of
 from projections.port import Change, Entry
 from projections.reading import SESSION, Answer, Question, Reader
@@ -180,7 +184,7 @@ async def test_a_filter_never_yields_too_few(reader: Reader, writer: Writer) -> 
             found = ids(await ask(reader, question))
             assert len(found) == len(set(found)) == min(40, len(there)), filter_
             assert set(found) <= there
-        if len(there) <= read.FEW:
+        if len(there) <= FEW:
             best = sorted(there, key=lambda name: -scores[int(name[1:])])[:40]
             assert ids(await ask(reader, read.dense("c", 40, query.tobytes(), path))) == best
 
@@ -197,6 +201,69 @@ async def test_the_index_finds_nearly_what_an_exact_scan_finds(reader: Reader, w
             found = ids(await ask(reader, read.dense("c", 10, query.tobytes(), path)))
             hits[path] += len({f"d{n}" for n in best} & set(found))
     assert all(hit >= 0.95 * 500 for hit in hits.values()), hits
+
+
+def bm25(passages: dict[tuple[str, int], list[str]], asked: list[str]) -> dict[str, tuple[float, int]]:
+    """The oracle: Okapi BM25 in Python, for each document its best passage's score and ordinal."""
+    holding = {word: [key for key, words in passages.items() if word in words] for word in asked}
+    lengths = [len(set(passages[key])) for found in holding.values() for key in found]
+    best: dict[str, tuple[float, int]] = {}
+    for (name, ordinal), words in sorted(passages.items()):
+        score = 0.0
+        for word, found in holding.items():
+            weight = math.log(1 + (len(passages) - len(found) + 0.5) / (len(found) + 0.5))
+            long = 0.25 + 0.75 * len(set(words)) / fmean(lengths)
+            score += weight * words.count(word) * 2.2 / (words.count(word) + 1.2 * long)
+        if score > best.get(name, (0.0, 0))[0]:
+            best[name] = (score, ordinal)
+    return best
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+async def test_words_are_ranked_by_bm25(
+    reader: Reader, writer: Writer, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Score and order are those of an oracle, by the index and without it, after updates and removals too."""
+    monkeypatch.setattr(lexical, "FEW", few)
+    random, there = np.random.default_rng(4), {}
+    words = [f"word{number}x" for number in range(12)]
+
+    def written(offset: int, name: str) -> Entry:
+        texts = [random.choice(words, random.integers(1, 30), p=np.arange(1, 13) / 78).tolist() for _ in range(3)]
+        for ordinal in range(3):
+            there[name, ordinal] = texts[ordinal]
+        return pieces(offset, name, [" ".join(each) for each in texts])
+
+    await writer.apply(0, [written(n, f"d{n}") for n in range(40)])
+    await writer.apply(0, [written(40 + n, f"d{2 * n}") for n in range(10)])
+    await writer.apply(0, [unembedded(50 + n, f"d{n}") for n in range(5)])
+    await writer.apply(0, [document(55, "elsewhere", [units(1)[0]], " ".join(words), "other")])
+    there = {key: each for key, each in there.items() if key[0] not in {f"d{n}" for n in range(5)}}
+    for asked in (["word0x"], ["word0x", "word5x"], [*words[:4], "word11x", "unknown"], words):
+        expected = sorted(bm25(there, asked).items(), key=lambda each: (-round(each[1][0], 4), each[0]))
+        found = await ask(reader, read.lexical("c", 100, " ".join(asked)))
+        assert ids(found) == [name for name, _ in expected]
+        assert [each["score"] for each in found] == pytest.approx([score for _, (score, _) in expected], abs=1e-4)
+        assert [each["passage"]["ordinal"] for each in found] == [ordinal for _, (_, ordinal) in expected]
+
+
+def pieces(offset: int, name: str, texts: list[str]) -> Entry:
+    """A document that is cut into these texts."""
+    ends = list(accumulate(len(text) for text in texts))
+    passages = tuple(
+        Passage(number, end - len(text), end, units(1)[0].tobytes())
+        for number, (text, end) in enumerate(zip(texts, ends, strict=True))
+    )
+    source = Source(TOPIC, 0, offset, INCARNATION, offset, offset + 1, 1_700_000_000_000)
+    return Entry(place(offset), Change(Embedded(source, "c", name, "".join(texts), passages)), key_of("c", name), b"")
+
+
+async def test_a_word_of_every_passage_still_counts(reader: Reader, writer: Writer) -> None:
+    """No weight is 0 or less: what has a word of the question comes back, with a score above 0."""
+    await writer.apply(0, [document(n, f"d{n}", [units(1)[0]], "three words here") for n in range(3)])
+    found = await ask(reader, read.lexical("c", 10, "words"))
+    assert ids(found) == ["d0", "d1", "d2"]
+    assert all(each["score"] > 0 for each in found)
 
 
 async def test_any_word_of_a_question_is_enough(reader: Reader, writer: Writer) -> None:
@@ -234,22 +301,21 @@ async def test_any_question_can_be_asked(reader: Reader, writer: Writer, questio
 
 
 async def test_fused_rankings_prefer_what_both_know(reader: Reader, writer: Writer) -> None:
-    """By reciprocal ranks: second in both beats first in one only."""
+    """Good in both beats best in one only; each ranking gives its best document one half, and what it lacks nothing."""
     axis = np.eye(DIMENSIONS)
+    vectors = [axis[0], 0.8 * axis[0] + 0.6 * axis[1], axis[5], 0.6 * axis[0] + 0.8 * axis[1]]
+    texts = ["nothing", "zebra among many other words here", "zebra", "nothing"]
+    names = ["dense", "both", "words", "near"]
     await writer.apply(
-        0,
-        [
-            document(0, "dense", [axis[0]], "nothing"),
-            document(1, "both", [0.9 * axis[0] + 0.1 * axis[1]], "zebra among many other words here"),
-            document(2, "words", [axis[5]], "zebra"),
-            document(3, "near", [0.8 * axis[0] + 0.2 * axis[1]], "nothing"),
-        ],
+        0, [document(n, *each) for n, each in enumerate(zip(names, ([v] for v in vectors), texts, strict=True))]
     )
-    found = await ask(reader, read.hybrid("c", 10, axis[0].astype("<f2").tobytes(), "zebra"))
-    assert ids(found) == ["both", "words", "dense", "near"]
-    scores = [1 / 62 + 1 / 62, 1 / 61 + 1 / 64, 1 / 61, 1 / 63]
-    assert [each["score"] for each in found] == pytest.approx(scores)
-    assert ids(await ask(reader, read.hybrid("c", 1, axis[0].astype("<f2").tobytes(), "zebra"))) == ["both"]
+    query = axis[0].astype("<f2").tobytes()
+    found = await ask(reader, read.hybrid("c", 10, query, "zebra"))
+    by_words = {each["document_id"]: each["score"] for each in await ask(reader, read.lexical("c", 10, "zebra"))}
+    assert ids(found) == ["both", "dense", "words", "near"]
+    scores = [0.4 + by_words["both"] / by_words["words"] / 2, 0.5, 0.5, 0.3]
+    assert [each["score"] for each in found] == pytest.approx(scores, abs=1e-3)
+    assert ids(await ask(reader, read.hybrid("c", 1, query, "zebra"))) == ["both"]
 
 
 async def test_collections_are_counted(reader: Reader, writer: Writer) -> None:

@@ -14,7 +14,15 @@ from projections.generations.lifecycle import Build
 from projections.passages import Passages
 from projections.positions import Position
 from projections.writer import Writer
-from schemas.errors import DatabaseAway, Fenced, Gap, NotClaimed, OtherIncarnation, TopicMismatch
+from schemas.errors import (
+    DatabaseAway,
+    Fenced,
+    Gap,
+    GenerationOutdated,
+    NotClaimed,
+    OtherIncarnation,
+    TopicMismatch,
+)
 from tests.projections import logs
 from tests.projections.logs import INCARNATION, TOPIC, added, embedded, nothing, refused, removed, unembedded
 
@@ -236,3 +244,11 @@ async def test_the_reader_role_can_only_select(reader: asyncpg.Connection) -> No
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await reader.execute(statement)
+
+
+async def test_tables_of_another_version_are_refused(reader: asyncpg.Connection, dsn: str) -> None:
+    """A generation that lacks a column can't be claimed, and the message says what to do."""
+    await reader.execute("ALTER TABLE passages_g1.documents DROP COLUMN traceparent")
+    with pytest.raises(GenerationOutdated, match=r"passages_g1.documents has no column traceparent.*nenrin init"):
+        await Writer(Passages(), 1, dsn).claim(TOPIC, [0], INCARNATION, logs.PARTITIONS)
+    assert await reader.fetchval("SELECT max(epoch) FROM passages_g1.positions") == 0
