@@ -1,35 +1,59 @@
-"""A session with a stack: it sends calls, and remembers what it wrote."""
+"""A session with a stack."""
 
-import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar, Unpack
 
 import httpx
 
 from nenrin.client import answers, calls
-from nenrin.client.calls import ANY, Call, Freshness, Service
-from nenrin.client.errors import Unreachable
-from schemas import versions
-from schemas.versions import Version
+from nenrin.client.calls import Call
+from nenrin.client.conditions import Conditions
+from nenrin.client.core import LIMITS, Core, certificates
+from nenrin.client.documents import NewDocument, blocks
+from nenrin.client.retrying import TROUBLE, Patience
 
 T = TypeVar("T")
 
-TIMEOUT = httpx.Timeout(10.0, read=45.0)
-"""Seconds. A reader that waits for a version hears nothing for up to 30."""
 
+class Session(Core[httpx.Client]):
+    """Writes and reads, over HTTP. Whatever it wrote and whatever it saw, it sees from then on: reads never go back.
 
-class Session:
-    """Writes and reads, over HTTP. `written` covers everything that this session wrote: ask for it to read that back.
+    Without URLs it finds the stack as the command line does: NENRIN_COMMAND and NENRIN_QUERY, else the folder `state`,
+    NENRIN_STATE or `.nenrin`. Raises `NoStack`. Threads may share a session.
 
-    Threads may share a session.
+    - `token`: where to go on from, another session's.
+    - `wait`: seconds that the service may wait until it has seen all that this session has.
+    - `retry_for`: seconds to go on trying when nothing answers, or a 503 does; 0: one try.
+    - `timeout`: seconds to connect, and for an answer beyond `wait`.
+    - `http`: a client of one's own, for proxies, certificates or authentication. It stays open.
     """
 
-    def __init__(self, command: str, query: str, http: httpx.Client | None = None) -> None:
-        self._urls = {Service.COMMAND: command.rstrip("/"), Service.QUERY: query.rstrip("/")}
-        self._http = http or httpx.Client(timeout=TIMEOUT)
-        self._lock = threading.Lock()
-        self.written = Version()
+    def __init__(  # noqa: PLR0913  (options)
+        self,
+        command: str | None = None,
+        query: str | None = None,
+        *,
+        state: Path | str | None = None,
+        token: str | None = None,
+        wait: float = 10.0,
+        retry_for: float = 10.0,
+        timeout: float = 10.0,
+        http: httpx.Client | None = None,
+    ) -> None:
+        self._owned = http is None
+        super().__init__(
+            command,
+            query,
+            state=state,
+            token=token,
+            wait=wait,
+            retry_for=retry_for,
+            timeout=timeout,
+            http=http or httpx.Client(limits=LIMITS, verify=certificates()),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -40,72 +64,38 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        """Close the connections, unless they are those of a client that was handed in."""
+        if self._owned:
+            self._http.close()
 
-    def put(  # noqa: PLR0913  (a member of the document each)
-        self,
-        collection: str,
-        document_id: str,
-        text: str,
-        *,
-        title: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        source_uri: str | None = None,
-    ) -> Version:
-        """Add a document or replace it; returns when Kafka has it."""
-        return self._write(
-            calls.put(collection, document_id, text, title=title, metadata=metadata, source_uri=source_uri)
-        )
+    def add_many(self, collection: str, documents: Iterable[NewDocument]) -> answers.BulkAdded:
+        """Add documents, taken one by one as they are sent. Lines that are refused are in the answer.
 
-    def remove(self, collection: str, document_id: str) -> Version:
-        """Remove a document; returns when Kafka has the event."""
-        return self._write(calls.remove(collection, document_id))
+        Raises `CutOff`, which says what was taken. It is not repeated by itself: `documents` has been used up. An error
+        of `documents` itself comes through; what went before may be in the log, and the session doesn't cover it.
+        """
+        return self.send(calls.add_many(collection, blocks(documents)))
 
-    def search(
-        self, collection: str, query: str, *, mode: str = "dense", k: int = 10, freshness: Freshness = ANY
-    ) -> answers.Found:
-        """The best passage of each of the best `k` documents."""
-        return self.send(calls.search(collection, query, mode, k, freshness))
-
-    def document(self, collection: str, document_id: str, *, freshness: Freshness = ANY) -> answers.Shown:
-        """One document. Raises `NotThere`."""
-        return self.send(calls.document(collection, document_id, freshness))
-
-    def collections(self, *, freshness: Freshness = ANY) -> answers.Collections:
-        """Every collection, with counts."""
-        return self.send(calls.collections(freshness))
-
-    def projections(self) -> answers.Projections:
-        """How far every projection is."""
-        return self.send(calls.projections())
-
-    def parked(self, projection: str) -> answers.Parked:
-        """The events that a projection could not apply."""
-        return self.send(calls.parked(projection))
+    def list(self, collection: str, *, limit: int = 100, **conditions: Unpack[Conditions]) -> Iterator[answers.Page]:
+        """The documents of a collection without their texts, in pages of `limit`, each with a version of its own."""
+        page = self.page(collection, limit=limit, **conditions)
+        yield page
+        while page.next_cursor is not None:
+            page = self.page(collection, cursor=page.next_cursor, limit=limit, **conditions)
+            yield page
 
     def send(self, call: Call[T]) -> T:
-        """Send any call and read its answer."""
-        response = self.exchange(call)
-        return call.read(response.status_code, response.content, response.headers.get("retry-after"))
+        """Send any call of `nenrin.client.calls` and read its answer."""
+        patience = Patience(call, self._retry_for)
+        while True:
+            try:
+                return self._answer(call, self._exchange(call))
+            except TROUBLE as error:
+                pause = patience.after(error)
+            time.sleep(pause)
 
-    def exchange(self, call: Call[Any]) -> httpx.Response:
-        """Send any call; the answer as it came."""
-        url = self._urls[call.service] + call.path
+    def _exchange(self, call: Call[T]) -> httpx.Response:
         try:
-            return self._http.request(call.method, url, content=call.content, headers=dict(call.headers))
+            return self._http.send(self._request(call))
         except httpx.HTTPError as error:
-            raise Unreachable(
-                f"the {call.service} service at {self._urls[call.service]} does not answer"
-                f" ({_reason(error)}): is the stack still running?"
-            ) from error
-
-    def _write(self, call: Call[answers.Written]) -> Version:
-        version = versions.parse(self.send(call).version)
-        with self._lock:
-            self.written = versions.merge(self.written, version)
-        return version
-
-
-def _reason(error: httpx.HTTPError) -> str:
-    return str(error) or type(error).__name__
+            raise self._unreachable(call, error) from error

@@ -11,17 +11,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nenrin.cli.add import WRITERS, put
 from nenrin.cli.showing import STATES, excerpt, freshness_of, lag, positions
-from nenrin.client import Freshness
+from nenrin.client import Draft
 from nenrin.client.answers import Found, Projection
 from nenrin.client.errors import NotThere
 from nenrin.demo.scene import LONGEST_WAIT, Scene, patiently
-from schemas.versions import Version
 
 Facts = list[tuple[str, str]]
 
 NOTE = "notes/lighthouse"
+WRITERS = 8
+"""Requests at a time: each waits for Kafka's disks, and those can take several at once."""
 RINGS = 12
 """Documents that are written while no embedder runs."""
 
@@ -37,16 +37,21 @@ def add(scene: Scene) -> Facts:
         )
     began = time.perf_counter()
     with stage.progress("acknowledged by Kafka", len(corpus.drafts)) as done, ThreadPoolExecutor(WRITERS) as pool:
-        for number, _ in enumerate(pool.map(lambda draft: put(session, corpus.collection, draft), corpus.drafts), 1):
+        for number, _ in enumerate(pool.map(lambda draft: _put(scene, draft), corpus.drafts), 1):
             done(number, "")
-    token = session.written
-    stage.say(f"Each write returned a version token; merged: [cyan]{token.token()[:26]}…[/]")
-    stage.say(f"It stands for the next offset of each partition: [cyan]{positions(token.token())}[/]")
+    token = session.token
+    stage.say(f"Each write returned a version token; merged: [cyan]{token[:26]}…[/]")
+    stage.say(f"It stands for the next offset of each partition: [cyan]{positions(token)}[/]")
     scene.catch_up("embedded, searchable", token, len(corpus.drafts))
     took = time.perf_counter() - began
     counts = {count.name: count for count in session.collections().collections}[corpus.collection]
     stage.check(counts.documents >= len(corpus.drafts), f"{counts.documents} documents in {counts.passages} passages")
     return [("added and searchable", f"{counts.documents} documents, {counts.passages} passages in {took:.0f} s")]
+
+
+def _put(scene: Scene, draft: Draft) -> None:
+    collection = scene.corpus.collection
+    scene.session.add(collection, draft.document_id, draft.text, title=draft.title, source_uri=draft.source_uri)
 
 
 def search(scene: Scene) -> Facts:
@@ -81,7 +86,7 @@ def read_your_writes(scene: Scene) -> Facts:
     stage.act("Read your own write")
     first = _write_and_search(scene, 0)
     stage.say(f"PUT     “{_note(scene, 0)}”")
-    covered = f"covered by version[/] [cyan]{positions(first.token.token())}[/]"
+    covered = f"covered by version[/] [cyan]{positions(first.token)}[/]"
     stage.say(f"        [dim]acknowledged after {first.acknowledged:.0f} ms, {covered}")
     stage.say(f"SEARCH  “{scene.word}” [dim]at least at that version[/]")
     stage.check(_only(first.found) == NOTE, f"found [bold]{first.waited:.0f} ms[/] after the acknowledgement")
@@ -89,7 +94,7 @@ def read_your_writes(scene: Scene) -> Facts:
     median = statistics.median(times)
     stage.say(f"Ten more: median [bold]{median:.0f} ms[/], slowest {max(times):.0f} ms.")
     stage.check(
-        scene.finds("someone who watches vessels in the dark", NOTE, scene.session.written, "dense"),
+        scene.finds("someone who watches vessels in the dark", NOTE, scene.session.token, "dense"),
         "and by meaning: “someone who watches vessels in the dark” finds it too",
     )
     return [("write to search", f"{median:.0f} ms at the median")]
@@ -98,7 +103,7 @@ def read_your_writes(scene: Scene) -> Facts:
 class OwnWrite(msgspec.Struct, frozen=True):
     """A write, the search that waited for it, and how many milliseconds each took."""
 
-    token: Version
+    token: str
     acknowledged: float
     found: Found
     waited: float
@@ -106,7 +111,7 @@ class OwnWrite(msgspec.Struct, frozen=True):
 
 def _write_and_search(scene: Scene, number: int) -> OwnWrite:
     began = time.perf_counter()
-    token = scene.session.put(scene.corpus.collection, NOTE, _note(scene, number), title="The lighthouse")
+    token = scene.session.add(scene.corpus.collection, NOTE, _note(scene, number), title="The lighthouse").version
     acknowledged = (time.perf_counter() - began) * 1000
     found, waited = scene.search(scene.word, "text", at_least=token)
     return OwnWrite(token, acknowledged, found, waited)
@@ -126,10 +131,11 @@ def update_and_remove(scene: Scene) -> Facts:
     stage, session, collection = scene.stage, scene.session, scene.corpus.collection
     stage.act("Update it, remove it")
     other = scene.word[::-1]
-    token = session.put(collection, NOTE, f"The keeper left. The password is now {other}.", title="The lighthouse")
+    text = f"The keeper left. The password is now {other}."
+    token = session.add(collection, NOTE, text, title="The lighthouse").version
     stage.check(scene.finds(other, NOTE, token), f"updated: “{other}” finds the new text")
     stage.check(not scene.finds(scene.word, NOTE, token), f"and “{scene.word}”, the old one, finds nothing")
-    token = session.remove(collection, NOTE)
+    token = session.remove(collection, NOTE).version
     stage.check(not scene.finds(other, NOTE, token), f"removed: “{other}” finds nothing either")
     stage.check(_is_gone(scene), "and reading it by its id says 404, with the version that makes this certain")
     return []
@@ -137,7 +143,7 @@ def update_and_remove(scene: Scene) -> Facts:
 
 def _is_gone(scene: Scene) -> bool:
     try:
-        scene.session.document(scene.corpus.collection, NOTE, freshness=Freshness(scene.session.written, LONGEST_WAIT))
+        scene.session.document(scene.corpus.collection, NOTE, wait=LONGEST_WAIT)
     except NotThere as gone:
         return "projection" in gone.body
     return False
@@ -150,11 +156,11 @@ def stop_the_embedder(scene: Scene) -> Facts:
     scene.stack.stop("embedder")
     for number in range(1, RINGS + 1):
         text = f"Ring {number} of the {scene.word} tree. It was a dry year, and the ring is narrow."
-        scene.session.put(scene.corpus.collection, f"rings/{number}", text, title=f"Ring {number}")
+        scene.session.add(scene.corpus.collection, f"rings/{number}", text, title=f"Ring {number}")
     stage.say(f"The embedder is gone. {RINGS} documents about a [bold]{scene.word}[/] tree were added since.")
     lags = _watch(scene)
     stage.check(max(lags) >= RINGS, f"search admits to being {max(lags)} events behind, and its lag grows")
-    refusal = scene.behind(scene.session.written)
+    refusal = scene.behind(scene.session.token)
     missing = 0 if refusal is None else refusal.missing
     claim = f"a reader who asks for what was just written is told 412, with the shortfall: {missing} events"
     stage.check(missing >= RINGS, claim)
@@ -196,8 +202,7 @@ def _lag(projection: Projection) -> tuple[str, str, Text]:
 
 def _ring_by_id(scene: Scene) -> str:
     """The documents are another projection, which needs no embedder."""
-    fresh = Freshness(scene.session.written, LONGEST_WAIT)
-    text = scene.session.document(scene.corpus.collection, f"rings/{RINGS}", freshness=fresh).document.text
+    text = scene.session.document(scene.corpus.collection, f"rings/{RINGS}", wait=LONGEST_WAIT).document.text
     return "there" if scene.word in text else "missing"
 
 
@@ -207,9 +212,9 @@ def start_it_again(scene: Scene) -> Facts:
     stage.act("Start it again, and see it catch up")
     began = time.perf_counter()
     scene.stack.start("embedder")
-    scene.catch_up("caught up", session.written, RINGS)
+    scene.catch_up("caught up", session.token, RINGS)
     took = time.perf_counter() - began
-    found, _ = scene.search(f"{scene.word} tree", "text", RINGS * 2, session.written)
+    found, _ = scene.search(f"{scene.word} tree", "text", RINGS * 2, session.token)
     stage.check(
         _rings(scene, found) == RINGS,
         f"all {RINGS} rings are found, {took:.1f} s after the start, model loading included",

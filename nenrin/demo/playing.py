@@ -40,7 +40,7 @@ def run(state: Path, folder: Path | None, record: Path | None) -> None:
 def play(background: Background, stage: Stage, corpus: Corpus) -> Facts:
     """Every act in its order."""
     urls = background.stack.endpoints
-    with Session(urls["command"], urls["query"]) as session:
+    with Session(urls["command"], urls["query"], retry_for=0) as session:
         scene = Scene(stage, background, session, corpus, new_word())
         return [fact for act in ACTS for fact in act(scene)]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from nenrin.cli.showing import lag
-from nenrin.client import Freshness, Session
+from nenrin.client import Session
 from nenrin.client.answers import Found
+from nenrin.client.calls import Mode
 from nenrin.client.errors import Behind, Unavailable
 from nenrin.demo.stage import DemoFailed, Stage
 from nenrin.demo.texts import Corpus
-from schemas.versions import Version
 
 T = TypeVar("T")
 
@@ -41,31 +41,30 @@ class Scene:
     word: str
     """One that no text holds, so that finding it proves something."""
 
-    def search(self, query: str, mode: str, k: int = 3, at_least: Version | None = None) -> tuple[Found, float]:
+    def search(self, query: str, mode: Mode, k: int = 3, at_least: str | None = None) -> tuple[Found, float]:
         """An answer, and how many milliseconds it took; with `at_least`, one that covers it."""
-        freshness = Freshness(at_least, LONGEST_WAIT if at_least is not None else 0)
         began = time.perf_counter()
-        found = self.session.search(self.corpus.collection, query, mode=mode, k=k, freshness=freshness)
+        found = self.session.search(self.corpus.collection, query, mode=mode, k=k, at_least=at_least, wait=LONGEST_WAIT)
         return found, (time.perf_counter() - began) * 1000
 
-    def finds(self, query: str, document_id: str, at_least: Version, mode: str = "text") -> bool:
+    def finds(self, query: str, document_id: str, at_least: str, mode: Mode = "text") -> bool:
         """Is the document among the results?"""
         found, _ = self.search(query, mode, 10, at_least)
         return any(hit.document_id == document_id for hit in found.results)
 
-    def behind(self, version: Version) -> Behind | None:
-        """What search has not seen yet of the events below `version`."""
+    def behind(self, token: str) -> Behind | None:
+        """What search has not seen yet of the events that `token` covers."""
         try:
-            self.session.collections(freshness=Freshness(version))
+            self.session.collections(at_least=token, wait=0)
         except Behind as behind:
             return behind
         return None
 
-    def catch_up(self, what: str, version: Version, events: int) -> None:
-        """Show a bar until search covers `version`, which is `events` ahead."""
+    def catch_up(self, what: str, token: str, events: int) -> None:
+        """Show a bar until search covers `token`, which is `events` ahead."""
         deadline = time.monotonic() + PATIENCE
         with self.stage.progress(what, events) as done:
-            while (behind := self.behind(version)) is not None:
+            while (behind := self.behind(token)) is not None:
                 if time.monotonic() > deadline:
                     raise DemoFailed(
                         f"after {PATIENCE:.0f} s search still misses {behind.missing} events: see the logs"

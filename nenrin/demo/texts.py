@@ -6,7 +6,11 @@ from pydoc_data.topics import topics
 
 import msgspec
 
-from nenrin.cli.corpus import Draft, read, sources, title_of
+from nenrin.cli.corpus.finding import Wanted, find
+from nenrin.cli.corpus.items import Taken
+from nenrin.cli.corpus.prose import title_of
+from nenrin.cli.corpus.reading import read
+from nenrin.client import Draft
 from schemas.errors import InvalidInput
 
 ENOUGH = 600_000
@@ -40,12 +44,12 @@ def language_reference() -> Corpus:
 
 def folder(path: Path) -> Corpus:
     """The text files of a folder, as many as a demo has time for, with some of their titles as questions."""
-    found = sources([path], Path.cwd())
-    drafts = list(_enough(read(source) for source in found))
+    found = find([path], Path.cwd(), Wanted()).sources.values()
+    drafts = list(_enough(item.draft for source in found for item in read(source) if isinstance(item, Taken)))
     if not drafts:
-        raise InvalidInput("FOLDER", f"{path} holds no text in .md, .markdown, .rst or .txt files")
-    questions = tuple(dict.fromkeys(drafts[place].title for place in (0, -1)))
-    return Corpus(str(path), "demo", drafts, questions, passed_over=len(found) - len(drafts))
+        raise InvalidInput("FOLDER", f"{path} holds no texts that `nenrin add` would take")
+    questions = tuple(dict.fromkeys(drafts[place].title or drafts[place].document_id for place in (0, -1)))
+    return Corpus(str(path), "demo", drafts, questions, passed_over=max(0, len(found) - len(drafts)))
 
 
 def _enough(drafts: Iterable[Draft]) -> Iterator[Draft]:
