@@ -6,6 +6,7 @@ from enum import IntEnum
 
 import typer
 
+from nenrin.cli.extras import advice
 from schemas.errors import InvalidInput, NenrinError
 
 
@@ -61,7 +62,7 @@ def status_of(error: Exception) -> Status:
     match error:
         case typer.TyperException():
             return Status.USAGE
-        case NoStack() | errors.Unreachable():
+        case NoStack() | errors.NoStack() | errors.Unreachable():
             return Status.NO_STACK
         case errors.Behind():
             return Status.BEHIND
@@ -80,7 +81,7 @@ def line(error: Exception) -> str:
                 return ""  # nothing was asked for, and the help has been shown
             return f"{error.format_message()} Try: {context.command_path if context else 'nenrin'} --help"
         case ModuleNotFoundError():
-            return f"the package {error.name} is missing: run `make setup`, or install nenrin[servers,encoder,stack]"
+            return advice(error)
         case NenrinError():
             return str(error)
         case _:

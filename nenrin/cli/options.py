@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from nenrin.cli.completing import collections
+
 State = Annotated[
     Path | None,
     typer.Option(
@@ -14,5 +16,7 @@ State = Annotated[
         help="State folder of the stack; else NENRIN_STATE, else .nenrin.",
     ),
 ]
-Collection = Annotated[str, typer.Option("--collection", "-c", metavar="C", help="Collection of documents.")]
+Collection = Annotated[
+    str, typer.Option("--collection", "-c", metavar="C", help="Collection of documents.", autocompletion=collections)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]

@@ -2,13 +2,18 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from nenrin.cli.endings import NoStack
 
+if TYPE_CHECKING:
+    from nenrin.client import Session
+
 STATE = ".nenrin"
 EMBEDDED_PARTITIONS = 4
+VARIABLES = {"command": "NENRIN_COMMAND", "query": "NENRIN_QUERY"}
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -32,20 +37,28 @@ def state_folder(state: Path | None) -> Path:
     return state or Path(os.environ.get("NENRIN_STATE") or STATE)
 
 
-def find(state: Path | None) -> Running:
-    """The stack that a command talks to. Raises `NoStack`.
+def find_stack(state: Path | None, service: str = "query") -> Running:
+    """The stack whose `service`, command or query, a command talks to. Raises `NoStack`.
 
     A folder on the command line comes first, then NENRIN_COMMAND and NENRIN_QUERY, then the folder by default.
     """
-    command, query = os.environ.get("NENRIN_COMMAND"), os.environ.get("NENRIN_QUERY")
-    if state is None and (command or query):
-        if not (command and query):
-            raise NoStack("NENRIN_COMMAND and NENRIN_QUERY go together: set both to the services' URLs, or neither")
-        return Running(command, query)
+    named = {name: os.environ.get(variable, "") for name, variable in VARIABLES.items()}
+    if state is None and any(named.values()):
+        if not named[service]:
+            given = ", ".join(variable for name, variable in VARIABLES.items() if named[name])
+            raise NoStack(f"{given} is set, but {VARIABLES[service]} is not: this needs the {service} service's URL")
+        return Running(named["command"], named["query"])
     stack = in_folder(state_folder(state))
     if not (stack.command and stack.query):
         raise NoStack(f"the stack in {stack.place} runs without Nenrin's services: start it with `nenrin up`")
     return stack
+
+
+def session_with(stack: Running) -> "Session":
+    """A session with a stack, that tries everything once: who sits before a terminal sees what is wrong."""
+    from nenrin.client import Session  # noqa: PLC0415  (`nenrin up` has no use for httpx)
+
+    return Session(stack.command, stack.query, retry_for=0)
 
 
 def in_folder(folder: Path) -> Running:

@@ -62,9 +62,15 @@ def _listed(offsets: Mapping[int, int]) -> str:
     return " ".join(f"{partition}:{offsets[partition]}" for partition in sorted(offsets))
 
 
+def plain(said: str, limit: int = 2_000) -> str:
+    """What strangers wrote, in one line, without characters that a terminal would obey."""
+    shown = "".join(character if character.isprintable() else "�" for character in said[:limit])
+    return shown + ("…" if len(said) > limit else "")
+
+
 def excerpt(passage: str, query: str, limit: int) -> Text:
     """The part of a passage that has most of the query's words, with those marked."""
-    flat = " ".join(passage.split())
+    flat = plain(" ".join(passage.split()), len(passage))
     words = re.compile("|".join(rf"\b{re.escape(word)}" for word in _words(query)) or r"(?!)", re.IGNORECASE)
     start = _densest(flat, words, limit)
     text = Text(("…" if start else "") + flat[start : start + limit] + ("…" if start + limit < len(flat) else ""))

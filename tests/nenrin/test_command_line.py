@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from nenrin.cli.app import SERVICES, app, main
 from nenrin.cli.endings import Status
+from nenrin.cli.parked import Place, place_of
 from tests.nenrin import ending_of
 
-COMMANDS = ("demo", "up", "add", "search", "status", "parked", "init", *SERVICES)
+COMMANDS = ("demo", "up", "add", "search", "status", "parked list", "parked show", "init", *SERVICES)
 NOBODY = "http://127.0.0.1:1"
 
 
@@ -29,7 +30,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     """Whoever asks a command for help is shown one way to use it."""
-    shown = CliRunner().invoke(app, [*{"parked": ("parked", "list")}.get(command, (command,)), "--help"])
+    shown = CliRunner().invoke(app, [*command.split(), "--help"])
     assert shown.exit_code == 0
     assert f"nenrin {command}" in " ".join(shown.output.split("Example:")[1].split())
 
@@ -37,7 +38,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 def test_the_help_lists_every_command_and_every_exit_status() -> None:
     """Nothing that works is hidden, and nothing is listed that doesn't."""
     shown = " ".join(CliRunner().invoke(app, ["--help"]).output.split())
-    assert all(f" {command} " in shown for command in COMMANDS)
+    assert all(f" {command.split()[0]} " in shown for command in COMMANDS)
     assert all(f"{status.value} " in shown.split("Exit status:")[1] for status in Status)
 
 
@@ -76,18 +77,24 @@ def test_the_state_folder_is_named_by_option_or_environment(
     assert "`nenrin up --state two`" in ending_of(main, ["status", "--state", "two"], capsys)[1].err
 
 
-def test_a_stack_elsewhere_is_named_by_both_urls(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_stack_elsewhere_is_named_by_urls(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One URL without the other is a mistake to point out; with both, the service that is silent is named."""
+    """A reader needs that of the query service, a writer that of the command service; the one that is missing, or
+    silent, is named."""
+    (elsewhere / "a.md").write_text("text")
     monkeypatch.setenv("NENRIN_QUERY", NOBODY)
     status, said = ending_of(main, ["search", "x"], capsys)
     assert status == Status.NO_STACK
-    assert "go together" in said.err
+    assert f"the query service at {NOBODY} does not answer" in said.err
+    status, said = ending_of(main, ["add", "a.md"], capsys)
+    assert status == Status.NO_STACK
+    assert "NENRIN_QUERY is set, but NENRIN_COMMAND is not" in said.err
+    monkeypatch.delenv("NENRIN_QUERY")
     monkeypatch.setenv("NENRIN_COMMAND", NOBODY)
     status, said = ending_of(main, ["search", "x"], capsys)
     assert status == Status.NO_STACK
-    assert f"the query service at {NOBODY} does not answer" in said.err
+    assert "this needs the query service's URL" in said.err
 
 
 def test_a_folder_on_the_command_line_wins_over_urls(
@@ -116,6 +123,8 @@ def test_broken_endpoints_are_no_stack(content: str, elsewhere: Path, capsys: py
         (["search", "x", "--mode", "magic"], "--mode"),
         (["search", "x", "--k", "many"], "--k"),
         (["up", "--port", "5"], "--port"),
+        (["add", "x", "--format", "pdf"], "--format"),
+        (["parked", "show"], "PLACE"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(
@@ -152,3 +161,76 @@ def test_the_traceback_comes_with_debug_only(
     said = ending_of(main, ["--debug", "status"], capsys)[1].err
     assert "Traceback" in said
     assert said.splitlines()[-1].startswith("nenrin: no running stack")
+
+
+@pytest.mark.parametrize(("arguments", "named"), [(["--filter", "{"], "--filter"), (["--filter", "[1]"], "--filter")])
+def test_a_filter_that_is_none_is_refused_before_anything_is_asked(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With one that would do."""
+    status, said = ending_of(main, ["search", "x", *arguments], capsys)
+    assert status == Status.REFUSED
+    assert named in said.err
+    assert '{"lang": "en"}' in said.err
+
+
+@pytest.mark.parametrize("place", ["documents", "documents/2", "documents/2@x", "/2@17", "a b c d e"])
+def test_a_place_that_is_none_is_refused_before_anything_is_asked(
+    place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With one that would do."""
+    status, said = ending_of(main, ["parked", "show", *place.split()], capsys)
+    assert status == Status.REFUSED
+    assert "documents/2@17" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "projection"),
+    [
+        (["documents/2@17"], None),
+        (["documents", "2", "17"], None),
+        (["documents/2", "17"], None),
+        (["passages", "documents/2@17"], "passages"),
+        (["passages", "documents", "2", "17"], "passages"),
+    ],
+)
+def test_a_place_in_the_log_can_be_written_in_many_ways(words: list[str], projection: str | None) -> None:
+    """As `parked list` prints it, or in parts."""
+    assert place_of(words) == Place(projection, "documents", 2, 17)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_every_shell_gets_a_script_for_completion(
+    shell: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a stack, a network or a file written."""
+    monkeypatch.setattr("typer.completion._get_shell_name", lambda: shell)
+    status, said = ending_of(main, ["--show-completion"], capsys)
+    assert not status
+    assert "_NENRIN_COMPLETE" in said.out
+
+
+def completed(words: str) -> list[str]:
+    """What bash would offer for the last of these words."""
+    done = subprocess.run(
+        [sys.executable, "-m", "nenrin"],
+        env=os.environ
+        | {
+            "_NENRIN_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_commands_options_and_values_are_completed() -> None:
+    """Collections need a stack: without one nothing is offered, and nothing is said."""
+    assert completed("nenrin sea") == ["search"]
+    assert completed("nenrin search --max") == ["--max-lag"]
+    assert completed("nenrin search --mode de") == ["dense"]
+    assert completed("nenrin search --collection x") == []

@@ -1,9 +1,18 @@
 """How answers look."""
 
-import pytest
+from io import StringIO
+from typing import Any
 
-from nenrin.cli.showing import excerpt, lag, positions
-from nenrin.client.answers import Generation
+import msgspec
+import pytest
+from rich.console import Console, RenderableType
+
+from nenrin.cli.parked import shown as shown_parked
+from nenrin.cli.running import Running
+from nenrin.cli.search import nothing
+from nenrin.cli.showing import excerpt, lag, plain, positions
+from nenrin.cli.status import Look, rates_of
+from nenrin.client.answers import Count, Generation, Header, ParkedContent, Projections, ProjectionStatus
 from schemas.versions import Version
 
 
@@ -44,3 +53,70 @@ def test_an_excerpt_of_other_words_is_the_beginning() -> None:
     """A passage found by its meaning may hold none of them."""
     assert excerpt("one two", "three", 80).plain == "one two"
     assert excerpt("", "", 80).plain == ""
+
+
+def test_what_strangers_wrote_does_not_command_the_terminal() -> None:
+    """Escape sequences in a passage, a title or a parked event are shown, not obeyed."""
+    assert plain("a\x1b[2Jb\nc") == "a�[2Jb�c"
+    assert plain("x" * 10, 5) == "xxxxx…"
+    assert "\x1b" not in excerpt("needle \x1b]0;title\x07", "needle", 80).plain
+
+
+def parked(**members: Any) -> ParkedContent:
+    """A parked event."""
+    return ParkedContent("documents", "documents", 2, 17, "why", "c/a", **members)
+
+
+def printed(shown: RenderableType) -> str:
+    """What a terminal of 80 columns shows."""
+    screen = StringIO()
+    Console(file=screen, width=80).print(shown)
+    return screen.getvalue()
+
+
+def test_a_parked_event_is_shown_with_all_that_is_known_of_it() -> None:
+    """Its JSON laid out; other text as it is; bytes as base64; and that there is none."""
+    event = parked(
+        value='{"text":"é"}', value_bytes=13, headers=[Header("ce_id", "1"), Header("odd", "/w==", "base64")]
+    )
+    shown = printed(shown_parked([event, msgspec.structs.replace(event, projection="passages", reason="another")]))
+    assert all(words in shown for words in ("documents/2@17", "why", "passages", "another", "ce_id", "/w== (base64)"))
+    assert '"text": "é"' in shown
+    assert "13 bytes" in shown
+    assert "not json {" in printed(shown_parked([parked(value="not json {", value_bytes=10)]))
+    assert "(base64)" in printed(shown_parked([parked(value="AAE=", value_encoding="base64", value_bytes=2)]))
+    assert "no value" in printed(shown_parked([parked()]))
+
+
+def test_a_long_value_is_shown_in_part() -> None:
+    """With how much is missing."""
+    shown = printed(shown_parked([parked(value="\n".join("line" for _ in range(100)), value_bytes=499)]))
+    assert "60 more lines" in shown
+
+
+def test_events_a_second_come_from_two_looks() -> None:
+    """What each generation has applied between them; of a new one nothing is known."""
+
+    def seen(at: float, *offsets: int) -> Look:
+        generations = [
+            Generation(number, "live", version=Version({"documents": {0: offset, 1: 5}}).token())
+            for number, offset in enumerate(offsets, 1)
+        ]
+        return Look(Running(), {}, b"", Projections([ProjectionStatus("documents", 1, generations)]), at)
+
+    assert rates_of(seen(10.0, 100), seen(12.0, 150, 7)) == {("documents", 1): 25.0}
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ({}, "There is no collection c, and no other one"),
+        ({"d": 2, "e": 3}, "There is no collection c. There are: e (3 documents), d (2 documents)."),
+        ({"c": 5}, "Nothing found among 5 documents of c"),
+        ({f"n{number}": 1 for number in range(12)}, " and 2 more."),
+    ],
+)
+def test_nothing_found_has_a_reason(there: dict[str, int], said: str) -> None:
+    """The collection may not be there, or not have it."""
+    counts = {name: Count(name, documents, documents) for name, documents in there.items()}
+    assert said in nothing("c", counts, filtered=False)
