@@ -37,6 +37,11 @@ class App(faust.App):
     def _create_directories(self) -> None:
         pass
 
+    @property
+    def settled(self) -> bool:
+        """Whether the group has given this process its partitions, none perhaps, and all of them are claimed."""
+        return self.rebalancing_count > 0 and not self.rebalancing
+
 
 def create_app(name: str, kafka: KafkaSettings, inboxes: Iterable[Inbox], claim: Claim, release: Release) -> App:
     """An application and consumer group `name`; an agent for each inbox puts the topic's deliveries into it.
@@ -91,16 +96,17 @@ def _consumer(app: Any) -> PositionedConsumer:
     return consumer
 
 
-async def run_app(app: App, *work: Callable[[], Awaitable[None]]) -> None:
-    """Run the application, and `work` beside it, until SIGTERM or SIGINT.
+async def run_app(app: App, *work: Callable[[], Awaitable[None]], stop: asyncio.Event | None = None) -> None:
+    """Run the application, and `work` beside it, until SIGTERM or SIGINT, or until `stop` where one is given.
 
     Then the process finishes what it is writing, leaves the consumer group, so that another takes over at once, and
     returns. Work that ends, with or without an exception, ends the process: none of it is meant to.
     """
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    if stop is None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
     working = [loop.create_task(_forever(each)) for each in work]
     running = loop.create_task(_run(app))
     await stop.wait()

@@ -9,7 +9,7 @@ import aiokafka
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from eventlog.app import create_app
+from eventlog.app import App, create_app
 from eventlog.connection import KafkaSettings
 from eventlog.delivery import Delivered, TopicPartition
 from eventlog.inbox import Inbox
@@ -23,6 +23,8 @@ PATIENCE = 30.0
 
 class Reader:
     """A process's view: where it goes on, and what it has taken."""
+
+    app: App
 
     def __init__(self, positions: Mapping[TopicPartition, int]) -> None:
         self.inbox = Inbox(TOPIC)
@@ -85,7 +87,7 @@ def started(kafka: str, topic_prefix: str, topic: str) -> Started:
     async def start(positions: Mapping[TopicPartition, int] | None = None) -> AsyncIterator[Reader]:
         reader = Reader(positions or {})
         settings = KafkaSettings(kafka, topic_prefix=topic_prefix)
-        app = create_app("reader", settings, [reader.inbox], reader.claim, reader.release)
+        reader.app = app = create_app("reader", settings, [reader.inbox], reader.claim, reader.release)
         running, working = asyncio.create_task(app.start()), asyncio.create_task(reader.work())
         try:
             yield reader
@@ -232,3 +234,16 @@ async def test_a_full_inbox_holds_back_fetching_and_nothing_is_lost(kafka: str, 
     working.cancel()
     await app.stop()
     await asyncio.gather(running, working, return_exceptions=True)
+
+
+async def test_a_process_is_settled_once_it_knows_its_partitions(started: Started) -> None:
+    """Not before it has claimed them; a third reader of two partitions gets none, and is settled all the same."""
+    async with started() as first:
+        assert not first.app.settled
+        await first.until(lambda reader: reader.app.settled)
+        assert first.claims
+        async with started() as second, started() as third:
+            for reader in (first, second, third):
+                await reader.until(lambda reader: reader.app.settled and len(reader.app.consumer.assignment()) < 2)
+            assigned = [len(reader.app.consumer.assignment()) for reader in (first, second, third)]
+            assert sorted(assigned) == [0, 1, 1]
