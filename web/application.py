@@ -6,31 +6,34 @@ from contextlib import AbstractAsyncContextManager
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
-from prometheus_client import CollectorRegistry
 
 from web import problems
+from web.documenting import Documentation, Vocabulary
 from web.metering import Metered
 from web.raw_path import RawPath
-from web.status import Readiness, documentation, status_routes
+from web.readiness import Readiness
+from web.registry import Registry
+from web.status import documentation, status_routes
 
 VERSION = "1"
 """Of the HTTP interface: the `/v1` in its paths."""
 
 
 def application(
-    title: str,
+    vocabulary: Vocabulary,
     handlers: Sequence[HTTPRouteHandler],
     *,
     readiness: Callable[[], Awaitable[Readiness]],
-    registry: CollectorRegistry,
+    registry: Registry,
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]] = (),
 ) -> ASGIApp:
     """Build the ASGI application of a service; `serve` runs it."""
+    document = Documentation(vocabulary)
     app = Litestar(
-        [*handlers, *status_routes(readiness, registry)],
+        [*handlers, *status_routes(readiness, registry, document)],
         lifespan=list(lifespan),
         logging_config=None,
-        openapi_config=documentation(title, VERSION),
+        openapi_config=documentation(vocabulary.title, VERSION, document),
         plugins=[problems.plugin()],
         request_max_body_size=problems.BODY_LIMIT,
     )

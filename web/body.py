@@ -6,6 +6,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 from litestar import Request
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.plugins.problem_details import ProblemDetailsException
 
 from schemas.reading import read
 from web.problems import BODY_LIMIT, problem, too_large
@@ -22,7 +23,13 @@ async def read_body(request: Request[Any, Any, Any], shape: type[T]) -> T:
     Whatever `Content-Type` says, the body is JSON: HTTP clients that set another one by default are many.
     """
     body = await _received(request)
-    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
+    refuse_encoded(request)
+    return read(body, shape)
+
+
+def refuse_encoded(request: Request[Any, Any, Any]) -> None:
+    """Raise a 415 for a body that says it is encoded."""
+    if (encoding := _header(request, b"content-encoding") or "identity") != "identity":
         raise problem(
             415,
             "unsupported-encoding",
@@ -30,14 +37,12 @@ async def read_body(request: Request[Any, Any, Any], shape: type[T]) -> T:
             f"Content-Encoding is {encoding[:40]!r}; send the body without one.",
             field="Content-Encoding",
         )
-    return read(body, shape)
 
 
 async def _received(request: Request[Any, Any, Any]) -> bytes:
-    refusal = too_large("body", f"A body has at most {BODY_LIMIT:,} bytes; split it.")
-    announced = int(request.headers.get("content-length") or 0)
+    announced = int(_header(request, b"content-length") or 0)
     if announced > DRAINED:
-        raise refusal
+        raise _too_large()
     parts, size, more = [], 0, True
     while more and size <= DRAINED:
         message = await request.receive()
@@ -49,8 +54,17 @@ async def _received(request: Request[Any, Any, Any]) -> bytes:
         # when all that was announced is there, asking whether there is more would only cost a turn of the loop
         more = message.get("more_body", False) and size != announced
     if size > BODY_LIMIT:
-        raise refusal
+        raise _too_large()
     return b"".join(parts)
+
+
+def _header(request: Request[Any, Any, Any], name: bytes) -> str | None:
+    """Without a map of all of them, which costs more than reading the body."""
+    return next((value.decode("latin-1") for each, value in request.scope["headers"] if each == name), None)
+
+
+def _too_large() -> ProblemDetailsException:
+    return too_large("body", f"A body has at most {BODY_LIMIT:,} bytes; split it.")
 
 
 def described(shape: type[msgspec.Struct]) -> type[Operation]:

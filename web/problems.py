@@ -14,7 +14,15 @@ from litestar.exceptions import (
 from litestar.openapi import ResponseSpec
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 
-from schemas.errors import DatabaseAway, GenerationMissing, InvalidInput, LogAway, MalformedToken, OtherIncarnation
+from schemas.errors import (
+    DatabaseAway,
+    DataRefused,
+    GenerationMissing,
+    InvalidInput,
+    LogAway,
+    MalformedToken,
+    OtherIncarnation,
+)
 
 BODY_LIMIT = 4 * 1024 * 1024
 RETRY_AFTER = 1
@@ -62,6 +70,11 @@ def malformed_token(error: MalformedToken) -> ProblemDetailsException:
 def other_incarnation(error: OtherIncarnation) -> ProblemDetailsException:
     """A version of a topic that has since been recreated."""
     return problem(410, "other-incarnation", "The topic was recreated", str(error), field="Nenrin-At-Least")
+
+
+def data_refused(error: DataRefused) -> ProblemDetailsException:
+    """Values that passed our checks, and that Postgres cannot take all the same."""
+    return problem(422, "invalid-input", "Invalid input", f"Postgres refuses this: {error}", field="body")
 
 
 def log_away(error: LogAway) -> ProblemDetailsException:
@@ -135,6 +148,7 @@ def plugin() -> ProblemDetailsPlugin:
                 OtherIncarnation: other_incarnation,
                 LogAway: log_away,
                 DatabaseAway: database_away,
+                DataRefused: data_refused,
                 GenerationMissing: not_installed,
                 HTTPException: refused,
                 Exception: internal,

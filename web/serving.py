@@ -1,6 +1,8 @@
 """Serving an ASGI application in this very process: its pid is the worker's, and SIGTERM ends it cleanly."""
 
 import asyncio
+import gc
+import resource
 import signal
 import socket
 from typing import Any
@@ -18,6 +20,11 @@ from web.problems import Problem
 TIDYING = 2.0
 """Seconds for what is left to do once no request is in flight."""
 
+_STOP = (signal.SIGTERM, signal.SIGINT)
+
+CONNECTIONS = 8192
+"""How many may be open at once; the next one is accepted when another has ended. A request that waits holds one."""
+
 log = structlog.get_logger()
 
 
@@ -27,7 +34,13 @@ def serve(app: ASGIApp, host: str, port: int, *, grace: float) -> None:
     Raises `OSError` where the address cannot be had.
     """
     _claim_port(host, port)
+    _allow_files()
+    # What start-up made stays: no collection needs to look at it again, and none takes long enough to be noticed.
+    gc.collect()
+    gc.freeze()
     uvloop.run(_serve(InFlight(app), host, port, grace))
+    for number in _STOP:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not make a failure of what is over
 
 
 def _claim_port(host: str, port: int) -> None:
@@ -36,6 +49,14 @@ def _claim_port(host: str, port: int) -> None:
     with socket.socket(family, kind, protocol) as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(address)
+
+
+def _allow_files() -> None:
+    """As many open files as this process may have: on many systems it begins with 1,024, and a connection is one."""
+    begun, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS if most == resource.RLIM_INFINITY else min(most, 2 * CONNECTIONS)
+    if 0 <= begun < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 async def _serve(app: "InFlight", host: str, port: int, grace: float) -> None:
@@ -48,10 +69,11 @@ async def _serve(app: "InFlight", host: str, port: int, grace: float) -> None:
         websockets=False,
         log_enabled=False,
         backlog=1024,
+        backpressure=CONNECTIONS,
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOP:
         loop.add_signal_handler(number, stop.set)
     serving = loop.create_task(server.serve())
     stopping = loop.create_task(stop.wait())

@@ -11,10 +11,16 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from web.documenting import Documentation, operation_id
 from web.problems import documented, unavailable
+from web.readiness import Readiness
+from web.registry import Registry
+
+METRICS = CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8")
+"""Without what Litestar adds to every text."""
 
 MEDIA_TYPES = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -30,30 +36,19 @@ class Health(msgspec.Struct):
     status: str = "alive"
 
 
-class Readiness(msgspec.Struct):
-    """What a service has of what it needs: each dependency with "ok" or with why it is missing.
-
-    `notes` are things worth knowing that do not keep the service from answering.
-    """
-
-    dependencies: dict[str, str] = {}
-    notes: dict[str, str] = {}
-
-    @property
-    def missing(self) -> dict[str, str]:
-        """The dependencies that are not there."""
-        return {name: state for name, state in self.dependencies.items() if state != "ok"}
-
-
-def status_routes(readiness: Callable[[], Awaitable[Readiness]], registry: CollectorRegistry) -> list[HTTPRouteHandler]:
+def status_routes(
+    readiness: Callable[[], Awaitable[Readiness]], registry: Registry, document: Documentation
+) -> list[HTTPRouteHandler]:
     """`/healthz`, `/readyz`, `/metrics` and `/openapi.json`."""
 
     @get("/healthz", summary="Does the process live?")
     async def healthz() -> Health:
+        """Only that: what it needs may be missing."""
         return Health()
 
     @get("/readyz", summary="Is everything there that an answer needs?", responses=documented(503))
     async def readyz() -> Readiness:
+        """Each dependency is "ok" or says why it is missing; `notes` keep nothing from being answered."""
         found = await readiness()
         if found.missing:
             raise unavailable(
@@ -66,20 +61,34 @@ def status_routes(readiness: Callable[[], Awaitable[Readiness]], registry: Colle
             )
         return found
 
-    @get("/metrics", summary="Numbers for Prometheus", media_type=CONTENT_TYPE_LATEST, sync_to_thread=False)
-    def metrics() -> bytes:
+    @get("/metrics", summary="Numbers for Prometheus", media_type=METRICS)
+    async def metrics() -> bytes:
+        """In Prometheus' text format; the reference explains each."""
+        await registry.fetch()
         return generate_latest(registry)
 
     @get("/openapi.json", include_in_schema=False, sync_to_thread=False)
     def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
-        return request.app.openapi_schema.to_schema()
+        return document.of(request.app)
 
     return [healthz, readyz, metrics, openapi]
 
 
-def documentation(title: str, version: str) -> OpenAPIConfig:
+class _Page(SwaggerRenderPlugin):
+    """Swagger UI, showing the completed document."""
+
+    def __init__(self, document: Documentation, **addresses: Any) -> None:
+        super().__init__(**addresses)
+        self._document = document
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, self._document.of(request.app))
+
+
+def documentation(title: str, version: str, document: Documentation) -> OpenAPIConfig:
     """The OpenAPI document, and Swagger UI at `/docs` from this machine's own files."""
-    page = SwaggerRenderPlugin(
+    page = _Page(
+        document,
         path="/",
         js_url="/docs/swagger-ui-bundle.js",
         css_url="/docs/swagger-ui.css",
@@ -88,7 +97,12 @@ def documentation(title: str, version: str) -> OpenAPIConfig:
     )
     router = Router("/docs", route_handlers=[_asset], include_in_schema=False, after_request=_no_html)
     return OpenAPIConfig(
-        title=title, version=version, openapi_router=router, render_plugins=[page], use_handler_docstrings=True
+        title=title,
+        version=version,
+        openapi_router=router,
+        render_plugins=[page],
+        use_handler_docstrings=True,
+        operation_id_creator=operation_id,
     )
 
 

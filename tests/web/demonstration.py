@@ -7,15 +7,16 @@ from typing import Any
 import msgspec
 from litestar import Request, get, put
 from litestar.datastructures import State
-from prometheus_client import CollectorRegistry
 
 from schemas.errors import LogAway, MalformedToken, OtherIncarnation
 from web.application import application
 from web.body import described, read_body
+from web.documenting import Vocabulary
 from web.problems import documented
 from web.raw_path import segment
+from web.readiness import Readiness
+from web.registry import Registry
 from web.serving import serve
-from web.status import Readiness
 
 ERRORS: dict[str, Exception] = {
     "token": MalformedToken("not one"),
@@ -80,6 +81,9 @@ async def readiness() -> Readiness:
 
 if __name__ == "__main__":
     app = application(
-        "Demonstration", [raising, patience, arrived, limited, echo], readiness=readiness, registry=CollectorRegistry()
+        Vocabulary("Demonstration"),
+        [raising, patience, arrived, limited, echo],
+        readiness=readiness,
+        registry=Registry(),
     )
     serve(app, "127.0.0.1", int(sys.argv[1]), grace=1.0)

@@ -1,16 +1,20 @@
 """What a client sees of `web`: problems, status pages, limits, and a service that leaves."""
 
 import json
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from tests.web.conftest import Demonstration, demonstration
 
@@ -172,10 +176,23 @@ def test_readiness_says_what_is_missing(served: Demonstration) -> None:
     assert answer.headers["retry-after"]
 
 
+def test_many_connections_are_open_at_once(served: Demonstration) -> None:
+    """More than the waiters that a service allows: who waits must not keep it from answering anybody else."""
+    address = urlsplit(served.url)
+    begun, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(begun, min(most, 4_096)), most))
+    with ExitStack() as stack:
+        for _ in range(1_100):
+            stack.enter_context(socket.create_connection((address.hostname, address.port)))
+        assert httpx.get(served.url + "/healthz", timeout=10).status_code == 200
+
+
 def test_requests_are_measured_by_route(served: Demonstration) -> None:
     """Routes are labels, paths are not: a million documents must not make a million series."""
     put(served, DOCUMENT + "measured")
-    metrics = httpx.get(served.url + "/metrics").text
+    answer = httpx.get(served.url + "/metrics")
+    assert answer.headers["content-type"] == CONTENT_TYPE_LATEST
+    metrics = answer.text
     route = 'route="/v1/collections/{collection}/documents/{document_id}",status="200"'
     assert f'nenrin_http_request_seconds_count{{method="PUT",{route}}}' in metrics
     assert "measured" not in metrics
@@ -186,7 +203,8 @@ def test_the_interface_is_described(served: Demonstration) -> None:
     described = httpx.get(served.url + "/openapi.json").json()
     operation = described["paths"][DOCUMENT.replace("/c/", "/{collection}/") + "{document_id}"]["put"]
     assert operation["requestBody"]["content"]["application/json"]["schema"]["required"] == ["text"]
-    assert "application/problem+json" in operation["responses"]["422"]["content"]
+    assert operation["responses"]["422"] == {"$ref": "#/components/responses/422"}
+    assert "application/problem+json" in described["components"]["responses"]["422"]["content"]
 
 
 def test_the_documentation_needs_no_internet(served: Demonstration) -> None:
