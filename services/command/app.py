@@ -6,16 +6,22 @@ from collections.abc import AsyncIterator
 
 from litestar import Litestar
 from litestar.types import ASGIApp
-from prometheus_client import CollectorRegistry
 
 from eventlog.connection import KafkaSettings
 from eventlog.ending import exit_on_error
+from projections.reading import Reader
+from services import tracing
+from services.command.collections import collection_handlers
+from services.command.documenting import VOCABULARY
 from services.command.handlers import handlers
+from services.command.listing import Listing
 from services.command.publisher import DEADLINE, Publisher
 from services.settings import Settings
 from web.application import application
+from web.readiness import Readiness
+from web.registry import Registry
 from web.serving import serve
-from web.status import Readiness
+from web.tracing import traced
 
 PORT = 8080
 SOURCE = "/nenrin/command"
@@ -23,32 +29,40 @@ SOURCE = "/nenrin/command"
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    app = command_application(settings.kafka_settings())
+    app = command_application(settings.kafka_settings(), settings.reader_dsn)
     serve(app, settings.host, settings.port or PORT, grace=DEADLINE)
 
 
-def command_application(kafka: KafkaSettings, source: str = SOURCE) -> ASGIApp:
-    """The application, writing to this Kafka in the name of `source`."""
-    registry = CollectorRegistry()
-    publisher = Publisher(kafka, source, registry)
+def command_application(kafka: KafkaSettings, reader_dsn: str, source: str = SOURCE) -> ASGIApp:
+    """The application, writing to this Kafka in the name of `source`.
+
+    It asks Postgres only what a collection holds that is to be removed; everything else goes on without it.
+    """
+    registry = Registry()
+    tracer = tracing.tracer()
+    publisher = Publisher(kafka, source, registry, tracer)
+    reader = Reader(reader_dsn)
+    listing = Listing(reader)
 
     async def readiness() -> Readiness:
-        return Readiness({"kafka": publisher.state})
+        return Readiness({"kafka": publisher.state}, {"postgres": await listing.state()})
 
     @contextlib.asynccontextmanager
     async def publishing(_: Litestar) -> AsyncIterator[None]:
         keeping = asyncio.create_task(_keep(publisher))
-        yield
+        async with reader.reading():
+            yield
         keeping.cancel()
         await publisher.aclose()
 
-    return application(
-        "Nenrin command service",
-        handlers(publisher),
+    app = application(
+        VOCABULARY,
+        [*handlers(publisher), *collection_handlers(publisher, listing)],
         readiness=readiness,
         registry=registry,
         lifespan=[publishing],
     )
+    return traced(app, tracer)
 
 
 async def _keep(publisher: Publisher) -> None:

@@ -1,15 +1,25 @@
 """The calls of the command service. Each checks what came, has it written, and only then answers."""
 
-import re
 from typing import Any
 
 import msgspec
 from litestar import Request, Response, delete, put
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
-from schemas import documents
-from schemas.documents import DocumentAdded, DocumentEvent, DocumentRemoved
+from schemas import documents, traceparent
+from schemas.documents import (
+    DocumentAdded,
+    DocumentEvent,
+    DocumentId,
+    DocumentRemoved,
+    Metadata,
+    SourceUri,
+    Text,
+    Title,
+)
 from schemas.errors import InvalidInput
+from schemas.versions import Token
 from services.command.publisher import Publisher
 from web.body import described, read_body
 from web.problems import documented
@@ -17,24 +27,21 @@ from web.raw_path import segment
 
 PATH = "/v1/collections/{collection:str}/documents/{document_id:str}"
 
-# W3C Trace Context; what is not one is left out, as it asks
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]*)?")
-
 
 class DocumentBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A document without its names, which are in the path."""
 
-    text: str
-    title: str | None = None
-    metadata: dict[str, Any] = {}
-    source_uri: str | None = None
+    text: Text
+    title: Title | None = None
+    metadata: Metadata = {}
+    source_uri: SourceUri | None = None
 
 
 class Written(msgspec.Struct, frozen=True):
     """The write is in the log, and this version covers it."""
 
-    document_id: str
-    version: str
+    document_id: DocumentId
+    version: Token
 
 
 def handlers(publisher: Publisher) -> list[HTTPRouteHandler]:
@@ -47,7 +54,9 @@ def handlers(publisher: Publisher) -> list[HTTPRouteHandler]:
         operation_class=described(DocumentBody),
         responses=documented(400, 413, 415, 422, 503),
     )
-    async def put_document(collection: str, document_id: str, request: Request[Any, Any, Any]) -> Response[Written]:
+    async def put_document(
+        collection: FromPath[str], document_id: FromPath[str], request: Request[Any, Any, Any]
+    ) -> Response[Written]:
         """Answers once all in-sync replicas have the event; `Nenrin-Version` is the token that covers it."""
         names = _names(collection, document_id, request)
         body = await read_body(request, DocumentBody)
@@ -60,7 +69,9 @@ def handlers(publisher: Publisher) -> list[HTTPRouteHandler]:
         summary="Remove a document",
         responses=documented(400, 422, 503),
     )
-    async def delete_document(collection: str, document_id: str, request: Request[Any, Any, Any]) -> Response[Written]:
+    async def delete_document(
+        collection: FromPath[str], document_id: FromPath[str], request: Request[Any, Any, Any]
+    ) -> Response[Written]:
         """Removing what is not there is fine: past the returned version there is no such document."""
         return await _written(publisher, DocumentRemoved(*_names(collection, document_id, request)), request)
 
@@ -75,11 +86,6 @@ def _names(collection: str, document_id: str, request: Request[Any, Any, Any]) -
 
 async def _written(publisher: Publisher, event: DocumentEvent, request: Request[Any, Any, Any]) -> Response[Written]:
     documents.check(event)
-    version = await publisher.publish(event, _traceparent(request))
+    version = await publisher.publish(event, traceparent.valid(request.headers.get(traceparent.HEADER)))
     token = version.token()
     return Response(Written(event.document_id, token), headers={"Nenrin-Version": token})
-
-
-def _traceparent(request: Request[Any, Any, Any]) -> str | None:
-    sent = request.headers.get("traceparent", "")
-    return sent if _TRACEPARENT.fullmatch(sent) else None

@@ -4,25 +4,39 @@ import asyncio
 import contextlib
 import time
 import uuid
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter
+from opentelemetry.trace import Tracer
+from prometheus_client import CollectorRegistry
 
 from eventlog.connection import KafkaSettings
-from eventlog.watch import Identity, Watch
+from eventlog.planning import Identity
+from eventlog.topics import Topics
 from schemas import events, topics
 from schemas.documents import DocumentEvent, key_of
 from schemas.errors import LogAway, TopicMismatch
 from schemas.versions import Version
+from services import tracing
+from services.command import metrics
+from services.command.bulk import BulkLife
 from services.command.producing import Outgoing, Place, ProducerLife
+from services.command.stream import Stream
 
 DEADLINE = 4.5
 """Seconds for a write, from the first look for a producer to an answer: half a second below the contract's five."""
 
 PATIENCE = 1.5
 """Seconds of them to wait for Kafka to come back before a write is refused as not written."""
+
+ANSWER_WITHIN = 3.0
+"""Seconds in which Kafka answers such a look, or is away."""
+
+STREAMS = 100
+"""How many streams may be open at once: each may hold a line of 4 MiB that has not ended."""
 
 INTERVAL = 1.0
 """Seconds between two looks at the topic."""
@@ -36,14 +50,19 @@ class Publisher:
     `run` must run for as long as events are published.
     """
 
-    def __init__(self, settings: KafkaSettings, source: str, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, settings: KafkaSettings, source: str, registry: CollectorRegistry, tracer: Tracer | None = None
+    ) -> None:
         self._settings = settings
+        self._cluster = Topics(settings, within=ANSWER_WITHIN)
+        self._tracer = tracer
         self._source = source
         self._life: ProducerLife | None = None
+        self._bulk: BulkLife | None = None
         self._missing = "not asked yet"
         self._usable = asyncio.Event()
         self._look = asyncio.Event()
-        self._writes = Counter("nenrin_writes", "Writes by what became of them.", ("outcome",), registry=registry)
+        self._writes = metrics.writes(registry)
 
     @property
     def state(self) -> str:
@@ -57,13 +76,63 @@ class Publisher:
         """
         deadline = time.monotonic() + DEADLINE
         try:
-            version = await self._publish(self._record(event, traceparent), deadline)
+            with tracing.producing(self._tracer, topics.DOCUMENTS, traceparent) as carried:
+                version = await self._publish(self.record(event, carried), deadline)
         except LogAway as error:
             self._writes.labels(error.outcome).inc()
             log.info("write not acknowledged", outcome=error.outcome, reason=str(error))
             raise
         self._writes.labels("acknowledged").inc()
         return version
+
+    @contextlib.asynccontextmanager
+    async def streaming(self, stream: Stream[Any], traceparent: str | None) -> AsyncIterator[str | None]:
+        """Write a stream of records; all are acknowledged at the end. Yields the `traceparent` for them to carry.
+
+        Raises `LogAway`: `stream` then says how far it is.
+        """
+        try:
+            with tracing.producing(self._tracer, topics.DOCUMENTS, traceparent) as carried:
+                async with stream.writing():
+                    yield carried
+        except LogAway as error:
+            log.info(
+                "stream cut off", outcome=stream.outcome, acknowledged=stream.ledger.acknowledged, reason=str(error)
+            )
+            raise
+        finally:
+            self._writes.labels("acknowledged").inc(stream.ledger.acknowledged)
+            self._writes.labels("unknown").inc(stream.ledger.open)
+
+    def stream(self) -> Stream[Any]:
+        """A stream to write inside `streaming`."""
+        return Stream(self._bulk_life, self._discard_bulk, self._publish_alone)
+
+    async def heads(self) -> Version:
+        """How far the topic reaches now. Raises `LogAway`, `TopicMismatch`."""
+        (found,) = await self._cluster.identify(topics.DOCUMENTS)
+        heads = await self._cluster.heads([found])
+        return Version(
+            {topics.DOCUMENTS: {partition: head for (_, partition), head in heads.items()}},
+            {topics.DOCUMENTS: found.incarnation},
+        )
+
+    async def _bulk_life(self) -> BulkLife:
+        life = await self._usable_life()
+        if self._bulk is None:
+            self._bulk = BulkLife(self._settings, life.incarnation, self._down)
+        if len(self._bulk.streams) >= STREAMS:
+            raise LogAway("not_written", f"{STREAMS} bulk calls are under way already; try again in a moment.")
+        return self._bulk
+
+    async def _publish_alone(self, record: Outgoing) -> Version:
+        return await self._publish(record, time.monotonic() + DEADLINE)
+
+    def _discard_bulk(self, life: BulkLife, reason: str) -> None:
+        life.discard(reason)
+        if self._bulk is life:
+            self._bulk = None
+            self._look.set()
 
     async def _publish(self, record: Outgoing, deadline: float) -> Version:
         life = await self._usable_life()
@@ -86,8 +155,9 @@ class Publisher:
     def _version(self, place: Place, life: ProducerLife) -> Version:
         return Version({topics.DOCUMENTS: {place.partition: place.offset + 1}}, {topics.DOCUMENTS: life.incarnation})
 
-    def _record(self, event: DocumentEvent, traceparent: str | None) -> Outgoing:
-        headers = events.headers(event, str(uuid.uuid4()), self._source, datetime.now(UTC))
+    def record(self, event: DocumentEvent, traceparent: str | None, event_id: str | None = None) -> Outgoing:
+        """An event as the record that carries it."""
+        headers = events.headers(event, event_id or str(uuid.uuid4()), self._source, datetime.now(UTC))
         if traceparent is not None:
             headers.append(("traceparent", traceparent.encode()))
         return Outgoing(key_of(event.collection, event.document_id), msgspec.json.encode(event), headers)
@@ -102,27 +172,31 @@ class Publisher:
 
     async def run(self) -> None:
         """Look at the topic now and again: a producer is usable only while Kafka answers and the topic is as it was."""
-        watch = Watch(self._settings)
         while True:
             try:
-                self._adopt((await watch.identify(topics.DOCUMENTS))[topics.DOCUMENTS])
+                (found,) = await self._cluster.identify(topics.DOCUMENTS)
+                self._adopt(found)
             except (LogAway, TopicMismatch) as error:
                 self._miss(str(error))
             await self._pause()
 
     async def aclose(self) -> None:
         """Discard the producer. Whatever is still in flight becomes "unknown"."""
+        if self._bulk is not None:
+            self._discard_bulk(self._bulk, "the service is stopping")
         if (life := self._life) is not None:
             self._discard(life, "the service is stopping")
             await asyncio.to_thread(life.join, 2.0)
 
     def _adopt(self, found: Identity) -> None:
         if self._life is not None and self._life.incarnation != found.incarnation:
-            log.warning("topic recreated", topic=found.topic, incarnation=found.incarnation)
+            log.warning("topic recreated", topic=found.name, incarnation=found.incarnation)
             self._discard(self._life, "the topic was recreated")
+        if self._bulk is not None and self._bulk.incarnation != found.incarnation:
+            self._discard_bulk(self._bulk, "the topic was recreated")
         if self._life is None:
-            self._life = ProducerLife(self._settings, found.topic, found.incarnation, self._down)
-            log.info("producer ready", topic=found.topic, incarnation=found.incarnation, partitions=found.partitions)
+            self._life = ProducerLife(self._settings, found.name, found.incarnation, self._down)
+            log.info("producer ready", topic=found.name, incarnation=found.incarnation, partitions=found.partitions)
         self._usable.set()
 
     def _miss(self, reason: str) -> None:

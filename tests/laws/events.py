@@ -1,5 +1,6 @@
 """Events as anyone may write them who has read contract 1 and nothing else."""
 
+import base64
 import json
 import uuid
 from collections.abc import Callable
@@ -70,6 +71,22 @@ def structured(binary: Event) -> Event:
     envelope = attributes | {"datacontenttype": "application/json", "data": json.loads(binary.value or b"")}
     content_type = {"content-type": b"application/cloudevents+json; charset=utf-8"}
     return replace(binary, value=json.dumps(envelope).encode(), headers=content_type)
+
+
+def in_base64(binary: Event) -> Event:
+    """The same event in structured mode, its data as bytes; the media type as a producer of another taste writes it."""
+    envelope = json.loads(structured(binary).value or b"")
+    envelope["data_base64"] = base64.b64encode(json.dumps(envelope.pop("data")).encode()).decode()
+    content_type = {"content-type": b"Application/CloudEvents+JSON;charset=UTF-8"}
+    return replace(binary, value=json.dumps(envelope).encode(), headers=content_type)
+
+
+def _enveloped(**members: Any) -> Callable[[str, str], Event]:
+    def made(collection: str, name: str) -> Event:
+        whole = in_base64(added(collection, name))
+        return replace(whole, value=json.dumps(json.loads(whole.value or b"") | members).encode())
+
+    return made
 
 
 def without(header: str, whole: Event) -> Event:
@@ -177,6 +194,11 @@ INVALID: dict[str, Callable[[str, str], Event]] = {
     ),
     "structured, not JSON": lambda collection, name: replace(structured(added(collection, name)), value=b"{"),
     "structured, without source": lambda collection, name: structured(without("ce_source", added(collection, name))),
+    "structured, data not base64": _enveloped(data_base64="{}"),
+    "structured, data not JSON": _enveloped(data_base64=base64.b64encode(b"{").decode()),
+    "structured, data not bytes": _enveloped(data_base64=5),
+    "structured, data as text": _enveloped(data_base64=None, data='{"text": ""}'),
+    "structured, without data": _enveloped(data_base64=None),
     "structured, without type": lambda collection, name: structured(without("ce_type", added(collection, name))),
 }
 

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.laws.derived import check_coverage, read_whole
-from tests.laws.events import INVALID, Event, Place, Straight, added, removed, structured, unknown
+from tests.laws.events import INVALID, Event, Place, Straight, added, in_base64, removed, structured, unknown
 from tests.laws.reading import (
     Answer,
     CountCollections,
@@ -114,8 +114,13 @@ async def test_structured_mode_is_accepted(nenrin: Nenrin, collection: str) -> N
     """The envelope may be in the value as well as in the headers."""
     nenrin.send(structured(added(collection, "one", "word1x")), structured(added(collection, "two", "word1x")))
     nenrin.send(structured(removed(collection, "two")))
+    other = added(collection, "one", "word2x")
+    nenrin.send(structured(replace(other, headers=other.headers | {"ce_type": b"org.example.happened.v1"})))
+    nenrin.send(in_base64(added(collection, "three", "word1x 年輪")), in_base64(removed(collection, "two")))
     found = await nenrin.read(SearchText(collection, "word1x", 10))
-    assert [one["document_id"] for one in found.body["results"]] == ["one"]
+    assert {one["document_id"] for one in found.body["results"]} == {"one", "three"}
+    listed = await nenrin.read(ListDocuments(collection, 10))
+    assert [one["document_id"] for one in listed.body["documents"]] == ["one", "three"]
 
 
 async def test_every_kind_of_bad_event_is_parked_and_its_neighbours_go_on(nenrin: Nenrin, collection: str) -> None:

@@ -105,7 +105,7 @@ def read(key: bytes | None, value: bytes, headers: Mapping[str, bytes | None], a
         if event["type"] not in KINDS:
             return "unknown", {}
         assert all(event[name].encode() for name in ("specversion", "id", "source"))
-        data = event["data"] if structured else parsed(value)
+        data = _structured_data(event) if structured else parsed(value)
         assert re.fullmatch("[a-z0-9][a-z0-9_-]{0,62}", data["collection"])
         assert re.fullmatch("[^\0-\x1f\x7f-\x9f]{1,512}", data["document_id"])
         assert KINDS[event["type"]] == "removed" or _is_whole(data)
@@ -114,6 +114,11 @@ def read(key: bytes | None, value: bytes, headers: Mapping[str, bytes | None], a
         return KINDS[event["type"]], data
     except (AssertionError, AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return "invalid", {}
+
+
+def _structured_data(event: Any) -> Any:
+    raw = event.get("data_base64")
+    return event["data"] if raw is None else parsed(base64.b64decode(raw, validate=True))
 
 
 def parsed(value: bytes) -> Any:

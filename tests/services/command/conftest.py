@@ -2,11 +2,12 @@
 
 import asyncio
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from services.stack.program import launched
 from tests.running import environment
 
 PARTITIONS = 4
+NOBODY = "postgresql://127.0.0.1:1/nobody"
 RUN = "from services.command import run; from services.settings import Settings; run(Settings.load())"
 
 
@@ -38,6 +40,14 @@ class Command:
         """PUT a document of the collection `c`; the id is taken as a path segment, encoded already."""
         return httpx.put(f"{self.url}/v1/collections/c/documents/{document_id}", json=body, timeout=15, **options)  # type: ignore[arg-type]
 
+    def upload(self, body: bytes | Iterable[bytes], collection: str = "c", **options: object) -> httpx.Response:
+        """POST NDJSON to a collection; an iterable goes out chunked."""
+        return httpx.post(f"{self.url}/v1/collections/{collection}/documents", content=body, timeout=60, **options)  # type: ignore[arg-type]
+
+    def remove(self, collection: str) -> httpx.Response:
+        """DELETE a collection."""
+        return httpx.delete(f"{self.url}/v1/collections/{collection}", timeout=60)
+
     def ready(self) -> httpx.Response:
         """Ask whether it is ready."""
         return httpx.get(f"{self.url}/readyz", timeout=15)
@@ -51,10 +61,15 @@ class Command:
 
 
 @contextmanager
-def command(kafka: str, prefix: str, folder: Path) -> Iterator[Command]:
-    """Run the service until the end of the block; it must then end cleanly."""
+def command(kafka: str, prefix: str, folder: Path, postgres: str = NOBODY) -> Iterator[Command]:
+    """Run the service until the end of the block; it must then end cleanly, unless it was killed in it."""
     port = free_port()
-    settings = {"NENRIN_KAFKA": kafka, "NENRIN_TOPIC_PREFIX": prefix, "NENRIN_PORT": str(port)}
+    settings = {
+        "NENRIN_KAFKA": kafka,
+        "NENRIN_TOPIC_PREFIX": prefix,
+        "NENRIN_PORT": str(port),
+        "NENRIN_POSTGRES_READER": postgres,
+    }
     log = folder / "command.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -65,9 +80,10 @@ def command(kafka: str, prefix: str, folder: Path) -> Iterator[Command]:
         _wait_until_alive(service)
         yield service
     finally:
+        killed = process.poll() == -signal.SIGKILL
         process.terminate()
         status = process.wait(20)
-    assert status == 0, log.read_text()
+    assert killed or status == 0, log.read_text()
 
 
 def _wait_until_alive(service: Command) -> None:
@@ -130,6 +146,13 @@ def reader(kafka: str) -> Iterator[Consumer]:
         yield consumer
     finally:
         consumer.close()
+
+
+def ends(consumer: Consumer, topic: str) -> int:
+    """How many offsets a topic has."""
+    consumer.list_topics(topic, timeout=10)  # a client that has only just begun knows no partition by itself
+    places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+    return sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
 
 
 def _from(consumer: Consumer, topic: str, partition: int, offset: int) -> Iterator[Message]:

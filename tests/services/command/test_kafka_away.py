@@ -1,5 +1,7 @@
 """Kafka away: an answer within five seconds, and the truth about each write."""
 
+import http.client
+import json
 import os
 import secrets
 import signal
@@ -11,13 +13,23 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from schemas.versions import parse
 from tests.running import Running, running
-from tests.services.command.conftest import Command, command, delete_topic, free_port, make_topic, records
+from tests.services.command.conftest import (
+    Command,
+    command,
+    delete_topic,
+    ends,
+    free_port,
+    make_topic,
+    reader,
+    records,
+)
 
 WITHIN = 5.0
 
@@ -60,6 +72,10 @@ def test_a_start_without_kafka(tmp_path: Path, port: Callable[[], AbstractContex
     """The service lives, says what is missing, and writes nothing."""
     with port() as number, command(f"127.0.0.1:{number}", "", tmp_path) as service:
         assert outcome(service.put("a", {"text": ""})) == "not_written"
+        upload = service.upload(document("a"))
+        assert outcome(upload) == "not_written"
+        said = upload.json()
+        assert (said["accepted"], said["last_line"], parse(said["version"]).offsets) == (0, 0, {})
         assert httpx.get(service.url + "/healthz").status_code == 200
         answer = service.ready()
         assert (answer.status_code, list(answer.json()["missing"])) == (503, ["kafka"])
@@ -113,6 +129,101 @@ def test_a_frozen_broker(tmp_path: Path, broker: Running) -> None:
         assert outcome(service.put("after", {"text": ""})) == "written"
 
 
+def test_an_upload_while_kafka_is_frozen(tmp_path: Path, broker: Running) -> None:
+    """Cut off within five seconds, though its client neither sends nor ends: all valid lines up to `last_line` are in
+    the log, the lines behind it once or never, and going on behind it completes the upload."""
+    kafka, prefix = broker.endpoints["kafka"], f"b{secrets.token_hex(4)}."
+    topic = make_topic(kafka, prefix)
+    lines = [b"{}" if number % 10 == 0 else document(f"d-{number}") for number in range(1, 3_001)]
+    with command(kafka, prefix, tmp_path) as service:
+        service.until_ready()
+        with uploading(service) as connection:
+            connection.send(b"%x\r\n%b\r\n" % chunked(lines[:1_000]))
+            until_written(kafka, topic, 900)
+            with frozen(broker.pids["kafka"]):
+                since = time.monotonic()
+                connection.send(b"%x\r\n%b\r\n" % chunked(lines[1_000:2_000]))
+                answer = connection.getresponse()
+                said = json.loads(answer.read())
+                assert time.monotonic() - since < WITHIN
+        assert (answer.status, said["outcome"], said["last_line"] < 2_000) == (503, "unknown", True)
+        assert int(answer.headers["retry-after"]) > 0
+        assert (said["accepted"], said["rejected_count"]) == (
+            len(valid(1, said["last_line"])),
+            said["last_line"] // 10,
+        )
+        service.until_ready()
+        written = Counter((record.key() or b"").decode() for record in records(kafka, topic))
+        assert covered(kafka, topic, said["version"]) >= {f"c/d-{n}" for n in valid(1, said["last_line"])}
+        assert all(written[f"c/d-{number}"] == 1 for number in valid(1, said["last_line"]))
+        assert {written[f"c/d-{number}"] for number in valid(said["last_line"] + 1, 2_000)} <= {0, 1}
+        rest = service.upload(b"\n".join(lines[said["last_line"] :])).json()
+        assert rest["accepted"] == len(valid(said["last_line"] + 1, 3_000))
+
+
+def document(document_id: str) -> bytes:
+    """A document as a line, without its end."""
+    return json.dumps({"document_id": document_id, "text": ""}).encode()
+
+
+def chunked(lines: list[bytes]) -> tuple[int, bytes]:
+    """The lines, each with its end, and how many bytes they are."""
+    body = b"".join(line + b"\n" for line in lines)
+    return len(body), body
+
+
+def valid(first: int, last: int) -> list[int]:
+    """The valid ones of the frozen upload's lines."""
+    return [number for number in range(first, last + 1) if number % 10]
+
+
+@contextmanager
+def uploading(service: Command) -> Iterator[http.client.HTTPConnection]:
+    """An upload of the collection `c` whose head is sent; chunks are to follow."""
+    address = urlsplit(service.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
+    connection.putrequest("POST", "/v1/collections/c/documents")
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def until_written(kafka: str, topic: str, count: int) -> None:
+    """Wait until so many records are in a topic."""
+    deadline = time.monotonic() + 30
+    with reader(kafka) as consumer:
+        while ends(consumer, topic) < count:
+            assert time.monotonic() < deadline
+
+
+def covered(kafka: str, topic: str, token: str) -> set[str]:
+    """The keys of the records that a version covers."""
+    version = parse(token)
+    return {
+        (record.key() or b"").decode()
+        for record in records(kafka, topic)
+        if (record.offset() or 0) < version.next("documents", record.partition() or 0)
+    }
+
+
+def test_a_service_that_stops_amid_an_upload(tmp_path: Path, kafka: str, topic_prefix: str) -> None:
+    """It says how far it came, truthfully, before it goes."""
+    topic = make_topic(kafka, topic_prefix)
+    with command(kafka, topic_prefix, tmp_path) as service:
+        service.until_ready()
+        with uploading(service) as connection:
+            connection.send(b"%x\r\n%b\r\n" % chunked([document(f"d-{number}") for number in range(100)]))
+            until_written(kafka, topic, 100)
+            service.process.terminate()
+            answer = connection.getresponse()
+            said = json.loads(answer.read())
+    assert (answer.status, said["accepted"], said["last_line"], said["outcome"]) == (503, 100, 100, "not_written")
+    assert len(covered(kafka, topic, said["version"])) == 100
+
+
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
     """Stop a process, and let it go on at the end."""
@@ -130,9 +241,10 @@ def test_the_outcome_is_the_truth(tmp_path: Path, broker: Running) -> None:
     topic = make_topic(kafka, prefix)
     outcomes: dict[str, str] = {}
     over = threading.Event()
-    with command(kafka, prefix, tmp_path) as service, ThreadPoolExecutor(4) as pool:
+    with command(kafka, prefix, tmp_path) as service, ThreadPoolExecutor(5) as pool:
         service.until_ready()
         writers = [pool.submit(_write, service, writer, outcomes, over) for writer in range(4)]
+        writers.append(pool.submit(_upload, service, outcomes, over))
         try:
             time.sleep(0.5)
             _freeze(broker, seconds=1.0)  # shorter than the deadline: the writes just take longer
@@ -161,6 +273,25 @@ def _write(service: Command, writer: int, outcomes: dict[str, str], over: thread
         outcomes[f"c/{document}"] = outcome(service.put(document, {"text": ""}))
         number += 1
         time.sleep(0.01)
+
+
+def _upload(service: Command, outcomes: dict[str, str], over: threading.Event) -> None:
+    """Uploads of 300 lines each, that take a while."""
+    number = 0
+    while not over.is_set():
+        names = [f"u{number}-{line}" for line in range(300)]
+        answer = service.upload(_slowly(names))
+        done = len(names) if answer.status_code == 200 else answer.json()["last_line"]
+        assert answer.json()["accepted"] == done
+        behind = "" if answer.status_code == 200 else answer.json()["outcome"]
+        outcomes |= {f"c/{name}": "written" if at < done else behind for at, name in enumerate(names)}
+        number += 1
+
+
+def _slowly(names: list[str]) -> Iterator[bytes]:
+    for name in names:
+        yield document(name) + b"\n"
+        time.sleep(0.001)
 
 
 def _check(outcomes: dict[str, str], found: Counter[str]) -> None:
