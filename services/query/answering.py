@@ -44,9 +44,7 @@ class Answers:
             raise unavailable("too-many-waiters", "Too many requests wait", f"{error}; ask again.") from error
         except HungUp as error:  # nobody reads this, but the metrics: nginx's status for the same
             raise problem(499, "hung-up", "The client hung up", f"{error}.") from error
-        missing = conditions.missing(answer.version)
-        if (missing or conditions.too_old(answer.lag)) and not conditions.lenient:
-            raise _behind(answer, missing, conditions)
+        require(answer, conditions)
         return answer
 
     async def _no_generation(
@@ -133,6 +131,13 @@ def _targets(missing: Mapping[str, Mapping[int, int]], seen: Version) -> dict[in
 def _ends_in_the_past(answer: Answer) -> bool:
     """Whether no projector feeds the generation any more: what it lacks it will lack for ever."""
     return answer.generation.number < answer.generation.live
+
+
+def require(answer: Answer, conditions: Conditions) -> None:
+    """Raise the 412 unless an answer meets the conditions, or they are lenient."""
+    missing = conditions.missing(answer.version)
+    if (missing or conditions.too_old(answer.lag)) and not conditions.lenient:
+        raise _behind(answer, missing, conditions)
 
 
 def _behind(answer: Answer, missing: dict[str, dict[int, int]], conditions: Conditions) -> ProblemDetailsException:

@@ -7,20 +7,24 @@ from contextlib import asynccontextmanager
 import asyncpg
 from litestar import Litestar
 from litestar.types import ASGIApp
-from prometheus_client import CollectorRegistry
 
 from eventlog.ending import exit_on_error
 from projections.reading import Reader
 from schemas.encoders import MINILM
 from schemas.errors import NenrinError
-from services.query import documents, projections, search
+from services import tracing
+from services.query import documents, parked, projections, search
 from services.query.answering import Answers
+from services.query.documenting import VOCABULARY
 from services.query.encoder import QueryEncoder
+from services.query.metrics import Standings
 from services.query.waiting import Waiters, listen
 from services.settings import Settings
 from web.application import application
+from web.readiness import Readiness
+from web.registry import Registry
 from web.serving import serve
-from web.status import Readiness
+from web.tracing import traced
 
 PORT = 8081
 GRACE = 1.0
@@ -35,10 +39,14 @@ def run(settings: Settings) -> None:
 
 def query_application(dsn: str, encoder: QueryEncoder) -> ASGIApp:
     """The application, reading from this Postgres, and encoding questions with `encoder`."""
-    registry = CollectorRegistry()
+    registry = Registry()
     reader = Reader(dsn)
     waiters = Waiters(reader, registry)
     answers = Answers(reader, waiters)
+    standings = Standings(reader)
+    registry.register(standings)
+    registry.register(encoder.seconds)
+    registry.fetching.append(standings.fetch)
 
     @asynccontextmanager
     async def serving(_: Litestar) -> AsyncIterator[None]:
@@ -53,17 +61,19 @@ def query_application(dsn: str, encoder: QueryEncoder) -> ASGIApp:
     async def readiness() -> Readiness:
         return Readiness({"postgres": await _postgres(reader)}, {"dense search": _dense(encoder)})
 
-    return application(
-        "Nenrin query service",
+    app = application(
+        VOCABULARY,
         [
             *documents.handlers(answers),
             *search.handlers(answers, encoder),
             *projections.handlers(answers, reader),
+            *parked.handlers(answers, reader),
         ],
         readiness=readiness,
         registry=registry,
         lifespan=[serving],
     )
+    return traced(app, tracing.tracer())
 
 
 async def _hear(dsn: str, waiters: Waiters) -> None:

@@ -1,14 +1,17 @@
 """One read over HTTP: the request's conditions, the answer, and the response that carries both."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
-from litestar import MediaType, Request, Response
+from litestar import Request, Response
 from litestar.plugins.problem_details import ProblemDetailsException
 
 from projections.reading import Answer, Ask
+from services import tracing
 from services.query.answering import Answers, not_found, read_headers
 from services.query.conditions import Conditions, conditions
+from services.query.links import LINKED, links
+from web.prepared import Prepared
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -19,14 +22,18 @@ class Reply(msgspec.Struct, frozen=True):
     answer: Answer
     conditions: Conditions
 
-    def response(self, **members: bytes) -> Response[Any]:
-        """The response with these members, JSON already, and the member `projection`."""
+    def response(self, link: str = "", **members: bytes) -> Response[Any]:
+        """The response with these members, JSON already, and the member `projection`; `link` is a header's value."""
         body = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in members.items())
-        return Response(
-            b'{%b,"projection":%b}' % (body, self.answer.projection()),
-            media_type=MediaType.JSON,
-            headers=read_headers(self.answer, self.conditions),
-        )
+        headers = read_headers(self.answer, self.conditions)
+        if link:
+            headers["Link"] = link
+            tracing.link_to(self.answer.traceparents[:LINKED])
+        return Prepared(b'{%b,"projection":%b}' % (body, self.answer.projection()), headers)
+
+    def links(self, collection: str, rel: Literal["item", "self"] = "item") -> str:
+        """Links to this answer's documents with their traces."""
+        return links(collection, self.answer.rows, self.answer.traceparents, rel)
 
     def missing(self, detail: str) -> ProblemDetailsException:
         """The 404 of what isn't there at this version."""
@@ -46,7 +53,7 @@ async def read(answers: Answers, request: AnyRequest, projection: str, ask: Ask)
 
 def asked_of(request: AnyRequest) -> Conditions:
     """The conditions of a request. Raises `InvalidInput`."""
-    return conditions(request.headers, request.headers.getall("prefer", []))
+    return conditions(request.scope["headers"])
 
 
 async def hung_up(request: AnyRequest) -> None:

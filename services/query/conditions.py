@@ -1,7 +1,7 @@
 """What a request asks of an answer beside its content: how fresh, which generation, how long to wait. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -12,9 +12,11 @@ from schemas.versions import Version
 
 LONGEST_WAIT = 30.0
 
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _GENERATION = re.compile(r"[0-9]{1,9}")
+_LISTED = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"])+')
 _PREFERENCE = re.compile(r'\s*([a-z-]+)\s*(?:=\s*(?:"([^"]*)"|([^\s;"]*)))?\s*(?:;.*)?', re.IGNORECASE | re.DOTALL)
+_NAMES = frozenset({b"nenrin-at-least", b"nenrin-max-lag", b"nenrin-generation", b"prefer"})
 
 
 class Conditions(msgspec.Struct, frozen=True):
@@ -42,22 +44,35 @@ class Conditions(msgspec.Struct, frozen=True):
 NONE = Conditions()
 
 
-def conditions(headers: Mapping[str, str], preferences: Sequence[str] = ()) -> Conditions:
-    """Read the headers of a request, `preferences` those named `Prefer`. Raises `InvalidInput`, naming the header."""
-    token = headers.get("nenrin-at-least")
-    lag = headers.get("nenrin-max-lag")
-    generation = headers.get("nenrin-generation")
-    if token is None and lag is None and generation is None and not preferences:
-        return NONE
-    wait, lenient, applied = _preferences(",".join(preferences))
+def conditions(headers: Iterable[tuple[bytes, bytes]]) -> Conditions:
+    """Read the headers of a request, their names in lower case. Raises `InvalidInput`, naming the header."""
+    asked: dict[bytes, list[str]] = {}
+    for name, value in headers:
+        if name in _NAMES:
+            asked.setdefault(name, []).append(value.decode("latin-1"))
+    return _read(asked) if asked else NONE
+
+
+def _read(asked: Mapping[bytes, list[str]]) -> Conditions:
+    tokens = asked.get(b"nenrin-at-least")
+    lag = _once("Nenrin-Max-Lag", asked)
+    generation = _once("Nenrin-Generation", asked)
+    wait, lenient, applied = _preferences(",".join(asked.get(b"prefer", ())))
     return Conditions(
-        None if token is None else versions.parse(token.strip()),
+        None if tokens is None else versions.merge(*(versions.parse(token.strip()) for token in tokens)),
         None if lag is None else _seconds("Nenrin-Max-Lag", lag),
         None if generation is None else _number("Nenrin-Generation", generation),
         wait,
         lenient,
         applied,
     )
+
+
+def _once(header: str, asked: Mapping[bytes, list[str]]) -> str | None:
+    values = asked.get(header.lower().encode("ascii"), [])
+    if len(values) > 1:
+        raise InvalidInput(header, "given twice")
+    return values[0] if values else None
 
 
 def _seconds(header: str, value: str) -> float:
@@ -88,6 +103,6 @@ def _preferences(prefer: str) -> tuple[float, bool, str]:
 
 
 def _listed(prefer: str) -> Iterator[tuple[str, str]]:
-    for part in prefer.split(","):
+    for part in _LISTED.findall(prefer):
         if found := _PREFERENCE.fullmatch(part):
             yield found[1].lower(), found[2] or found[3] or ""

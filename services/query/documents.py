@@ -10,10 +10,11 @@ from schemas.documents import check_collection, check_document_id
 from services.query import calls
 from services.query.answering import Answers
 from services.query.calls import AnyRequest, array
-from services.query.requests import BrokenCursor, GetBody, Page, cursor_after, ids_of, page_of, parameters
+from services.query.links import links
+from services.query.requests import GetBody, cursor_after, ids_of, page_of, parameters
 from services.query.shapes import DocumentAnswer, DocumentsAnswer, ListAnswer
 from web.body import described, read_body
-from web.problems import documented, problem
+from web.problems import documented
 from web.raw_path import segment
 
 PATH = "/v1/collections/{collection:str}/documents"
@@ -41,32 +42,33 @@ def handlers(answers: Answers) -> list[HTTPRouteHandler]:
         reply = await calls.read(answers, request, NAME, lambda _: question)
         if not reply.answer.rows:
             raise reply.missing(f"{collection} has no document of this id at this version.")
-        return reply.response(document=reply.answer.rows[0])
+        return reply.response(reply.links(collection, "self"), document=reply.answer.rows[0])
 
     @post(
         PATH + "/get",
         status_code=200,
         summary="Get documents by their ids",
         operation_class=described(GetBody),
-        responses=documented(400, 410, 412, 413, 415, 422, 503),
+        responses=documented(400, 404, 410, 412, 413, 415, 422, 503),
     )
     async def get_documents(collection: FromPath[str], request: AnyRequest) -> Response[DocumentsAnswer]:
         """In the order of the ids; null for those that aren't there."""
         collection = collection_in(collection)
         question = read.many(collection, ids_of(await read_body(request, GetBody)))
         reply = await calls.read(answers, request, NAME, lambda _: question)
-        return reply.response(documents=array(reply.answer.rows))
+        return reply.response(reply.links(collection), documents=array(reply.answer.rows))
 
-    @get(PATH, summary="List a collection's documents", responses=documented(400, 410, 412, 422, 503))
+    @get(PATH, summary="List a collection's documents", responses=documented(400, 404, 410, 412, 422, 503))
     async def list_documents(collection: FromPath[str], request: AnyRequest) -> Response[ListAnswer]:
         """`limit` (1 to 1,000, default 100) documents from `cursor` on; each page has its own version."""
-        collection, page = collection_in(collection), _page(request)
+        collection, page = collection_in(collection), page_of(request.scope["query_string"])
         question = read.page(collection, page.after, page.limit + 1)  # one more tells whether there is a next page
         reply = await calls.read(answers, request, NAME, lambda _: question)
         shown = reply.answer.rows[: page.limit]
         more = len(reply.answer.rows) > page.limit
         after = msgspec.json.encode(cursor_after(_named(shown[-1]).document_id) if more else None)
-        return reply.response(documents=array(shown), next_cursor=after)
+        link = links(collection, shown, reply.answer.traceparents)
+        return reply.response(link, documents=array(shown), next_cursor=after)
 
     return [get_document, get_documents, list_documents]
 
@@ -76,10 +78,3 @@ def collection_in(raw: str) -> str:
     collection = segment(raw, "collection")
     check_collection(collection)
     return collection
-
-
-def _page(request: AnyRequest) -> Page:
-    try:
-        return page_of(request.scope["query_string"])
-    except BrokenCursor as error:
-        raise problem(400, "broken-cursor", "Broken cursor", str(error), field=error.field) from error

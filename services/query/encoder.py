@@ -1,16 +1,20 @@
 """Questions to vectors, beside a service that already answers all that needs none."""
 
 import asyncio
+import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from encoders.encoder import QUERY_CHARACTERS, TextEncoder
-from schemas.encoders import MINILM, Encoder
+from encoders import questions
+from encoders.questions import QuestionsToVectors
+from schemas.encoders import MINILM, QUERY_CHARACTERS, Encoder
+from services.query.metrics import encode_seconds
 
 log = structlog.get_logger()
 
@@ -19,19 +23,22 @@ _REMEMBERED = 1024
 
 
 class QueryEncoder:
-    """An encoder that loads in a thread of its own, and encodes there one question at a time."""
+    """An encoder that loads in a thread of its own, and encodes in another, one question at a time."""
 
     def __init__(self, encoder: Encoder = MINILM, device: str = "auto") -> None:
         """Only say which encoder it will be; `start` loads it."""
         self.encoder = encoder
+        self.seconds = encode_seconds()
         self._device = device
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="query-encoder")
-        self._loading: Future[TextEncoder] | None = None
+        self._loading: Future[QuestionsToVectors] | None = None
         self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 
     def start(self) -> None:
         """Begin to load, and return at once."""
-        self._loading = self._thread.submit(self._load)
+        self._loading = Future()
+        # a daemon, which an executor's thread is not: who is told to end does not wait for a graph to be made
+        threading.Thread(target=_settle, args=(self._loading, self._load), name="load-encoder", daemon=True).start()
 
     @property
     def ready(self) -> bool:
@@ -54,7 +61,8 @@ class QueryEncoder:
         if (known := self._known.get(text)) is not None:
             self._known.move_to_end(text)
             return known
-        vector = await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, text)
+        with self.seconds.time():
+            vector = await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, text)
         vector.setflags(write=False)
         self._known[text] = vector
         if len(self._known) > _REMEMBERED:
@@ -65,10 +73,10 @@ class QueryEncoder:
         """Let the thread go; what it has begun it finishes, and nothing waits for that."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _load(self) -> TextEncoder:
+    def _load(self) -> QuestionsToVectors:
         began = time.perf_counter()
         try:
-            encoder = TextEncoder(self.encoder, self._device, threads=1)
+            encoder = questions.load(self.encoder, self._device)
         except Exception:
             log.exception("query encoder failed to load", encoder=self.encoder.name)
             raise
@@ -80,3 +88,10 @@ class QueryEncoder:
         if self._loading is None:
             raise RuntimeError("QueryEncoder.encode was called before start")
         return self._loading.result().encode_query(text)
+
+
+def _settle(loading: Future[QuestionsToVectors], load: Callable[[], QuestionsToVectors]) -> None:
+    try:
+        loading.set_result(load())
+    except BaseException as error:
+        loading.set_exception(error)

@@ -1,8 +1,7 @@
-"""The projections themselves: their generations, how far each has come, and what they have parked."""
+"""The projections themselves: their generations, and how far each has come."""
 
 import asyncio
-import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,22 +11,19 @@ from litestar.params import FromPath
 from litestar.plugins.problem_details import ProblemDetailsException
 
 from projections.generations import read
-from projections.generations.read import Digest, Lifecycle, Overview, ParkedRow
+from projections.generations.read import Digest, Lifecycle, Overview
 from projections.lag import UNKNOWN, Lag, heads_of
 from projections.reading import Answer, Reader
 from schemas.errors import GenerationMissing
 from schemas.versions import Version
 from services.query import calls
-from services.query.answering import Answers, headers_of
+from services.query.answering import Answers, headers_of, require
 from services.query.calls import AnyRequest
 from services.query.conditions import Conditions
 from services.query.requests import parameters
 from services.query.shapes import (
     DigestShown,
     GenerationShown,
-    HeaderShown,
-    ParkedAnswer,
-    ParkedShown,
     ProjectionAnswer,
     ProjectionsAnswer,
     ProjectionShown,
@@ -41,46 +37,38 @@ PATH = "/v1/projections"
 def handlers(answers: Answers, reader: Reader) -> list[HTTPRouteHandler]:
     """The handlers."""
 
-    @get(PATH, summary="List projections", responses=documented(400, 410, 412, 422, 503))
+    @get(PATH, summary="List projections", responses=documented(400, 404, 410, 412, 422, 503))
     async def list_projections(request: AnyRequest) -> Response[ProjectionsAnswer]:
         """Every projection with its generations, in one snapshot.
 
-        `Nenrin-Version` is what all live generations have seen, `Nenrin-Lag` that of the one furthest behind.
+        The conditions hold for each projection: its live generation, or `Nenrin-Generation` where it has that one.
+        `Nenrin-Version` is what all of these have seen, `Nenrin-Lag` that of the one furthest behind.
         """
         parameters(request.scope["query_string"], ())
-        asked = msgspec.structs.replace(calls.asked_of(request), generation=None)
-        for name in await reader.generations(fresh=True):
-            asked = await _met(answers, request, name, asked)
+        asked = _asked_of_each(calls.asked_of(request), await reader.generations(fresh=True))
+        await _reached(answers, request, asked)
         found = await read.overview(reader)
-        lives = [each.answer for each in found if each.lifecycle is Lifecycle.LIVE]
-        headers = headers_of(_seen_by_all(lives).token(), _furthest_behind(lives), asked)
+        chosen = [_chosen(found, name, each) for name, each in asked.items()]
+        headers = headers_of(_seen_by_all(chosen).token(), _furthest_behind(chosen), calls.asked_of(request))
         return _json(ProjectionsAnswer(_projections(found)), headers)
 
     @get(PATH + "/{name:str}", summary="Get a projection", responses=documented(400, 404, 410, 412, 422, 503))
     async def get_projection(name: FromPath[str], request: AnyRequest) -> Response[ProjectionAnswer]:
         """Its generations, in one snapshot; version and lag are those of the live one, or of `Nenrin-Generation`."""
         parameters(request.scope["query_string"], ())
-        name = await _known(reader, name)
+        name = await known(reader, name)
         asked = calls.asked_of(request)
-        await _met(answers, request, name, asked)
+        await _reached(answers, request, {name: asked})
         found = await read.overview(reader, name)
-        shown, chosen = _projections(found)[0], _chosen(found, asked)
+        shown, chosen = _projections(found)[0], _chosen(found, name, asked)
         body = ProjectionAnswer(shown.name, shown.live, shown.generations, chosen.standing)
         return _json(body, headers_of(chosen.standing.version, chosen.lag, asked))
 
-    @get(PATH + "/{name:str}/parked", summary="List parked events", responses=documented(400, 404, 410, 412, 422, 503))
-    async def list_parked(name: FromPath[str], request: AnyRequest) -> Response[ParkedAnswer]:
-        """The events that could not be applied, and that no later good event of the same key has healed."""
-        parameters(request.scope["query_string"], ())
-        name = await _known(reader, name)
-        reply = await calls.read(answers, request, name, lambda _: read.parked())
-        shown = [_parked(name, row) for row in read.parked_rows(reply.answer.rows)]
-        return reply.response(parked=msgspec.json.encode(shown))
-
-    return [list_projections, get_projection, list_parked]
+    return [list_projections, get_projection]
 
 
-async def _known(reader: Reader, raw: str) -> str:
+async def known(reader: Reader, raw: str) -> str:
+    """The name of a projection that there is, from its segment of a path. Raises the 404 of another one."""
     name = segment(raw, "name")
     if name not in await reader.generations() and name not in (there := await reader.generations(fresh=True)):
         raise _no_projection(name, there)
@@ -92,20 +80,33 @@ def _no_projection(name: str, there: Iterable[str]) -> ProblemDetailsException:
     return problem(404, "no-such-projection", "No such projection", f"{name[:80]!a} is unknown; there are: {known}.")
 
 
-async def _met(answers: Answers, request: AnyRequest, name: str, asked: Conditions) -> Conditions:
-    """Raise the problem unless a projection meets the conditions; returns them with what is left of the patience."""
+def _asked_of_each(asked: Conditions, known: Mapping[str, Collection[int]]) -> dict[str, Conditions]:
+    """A generation's number means something to those that have it; if none has, it is asked of all, and refused."""
+    having = [name for name, numbers in known.items() if asked.generation in numbers]
+    live = msgspec.structs.replace(asked, generation=None)
+    return {name: live if having and name not in having else asked for name in known}
+
+
+async def _reached(answers: Answers, request: AnyRequest, asked: Mapping[str, Conditions]) -> None:
+    """Wait, as long as is left of the patience, until each projection has seen what is asked of it."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    await answers.answer(name, lambda _: read.nothing(), asked, lambda: calls.hung_up(request))
-    return msgspec.structs.replace(asked, wait=max(0.0, asked.wait - (loop.time() - began)))
+    for name, each in asked.items():
+        patience = max(0.0, each.wait - (loop.time() - began))
+        # lag is judged where it is shown: by then it may be another
+        waiting = msgspec.structs.replace(each, wait=patience, max_lag=None)
+        await answers.answer(name, lambda _: read.nothing(), waiting, lambda: calls.hung_up(request))
 
 
-def _chosen(found: Sequence[Overview], asked: Conditions) -> Answer:
+def _chosen(found: Sequence[Overview], name: str, asked: Conditions) -> Answer:
+    """The answer for which the conditions are meant; raises the 412 where it doesn't meet them."""
     for each in found:
-        number = each.answer.generation.number
-        if number == asked.generation or (asked.generation is None and each.lifecycle is Lifecycle.LIVE):
+        here = each.answer.generation
+        wanted = each.lifecycle is Lifecycle.LIVE if asked.generation is None else here.number == asked.generation
+        if here.projection == name and wanted:
+            require(each.answer, asked)
             return each.answer
-    raise GenerationMissing("the generation was dropped while it was read")
+    raise GenerationMissing(f"the generation of {name} was dropped while it was read")
 
 
 def _projections(found: Sequence[Overview]) -> list[ProjectionShown]:
@@ -160,35 +161,6 @@ def _furthest_behind(answers: Sequence[Answer]) -> Lag:
     if not known or len(known) < len(lags):
         return UNKNOWN
     return max(known, key=lambda each: each[:2])[2]
-
-
-def _parked(projection: str, row: ParkedRow) -> ParkedShown:
-    (key, key_encoding), (value, value_encoding) = _text(row.key), _text(row.value)
-    headers = msgspec.msgpack.decode(row.headers, type=list[tuple[str, bytes | None]])
-    return ParkedShown(
-        projection,
-        row.topic,
-        row.partition,
-        row.offset,
-        key,
-        key_encoding,
-        row.reason,
-        value,
-        value_encoding,
-        row.value_bytes,
-        [HeaderShown(name, *_text(content)) for name, content in headers],
-        row.parked_at,
-    )
-
-
-def _text(raw: bytes | None) -> tuple[str | None, str]:
-    """Bytes as text where they are UTF-8, otherwise as base64; and which of the two."""
-    if raw is None:
-        return None, "utf-8"
-    try:
-        return raw.decode(), "utf-8"
-    except UnicodeDecodeError:
-        return base64.b64encode(raw).decode("ascii"), "base64"
 
 
 def _json(body: msgspec.Struct, headers: dict[str, str]) -> Response[Any]:

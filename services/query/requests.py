@@ -3,18 +3,22 @@
 import base64
 import binascii
 import re
-from typing import Any
+from math import hypot, isfinite
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import msgspec
 import numpy as np
+from litestar.plugins.problem_details import ProblemDetailsException
+from msgspec import Meta
 
 from projections.passages.filters import path_of
-from schemas.documents import check_characters, check_document_id
+from schemas.documents import DocumentId, check_characters, check_document_id
+from schemas.encoders import QUERY_CHARACTERS
 from schemas.errors import InvalidInput
+from web.problems import problem
 
 MODES = ("hybrid", "dense", "text")
-QUERY_CHARACTERS = 10_000
 MOST = 1_000
 """The largest `k`, `limit` and number of `ids`."""
 PAGE = 100
@@ -22,20 +26,31 @@ PAGE = 100
 _LIMIT = re.compile(r"[0-9]{1,9}")
 
 
+_FILTER = (
+    "Over metadata: `$eq $ne $in $nin $gt $gte $lt $lte $exists $and $or $not`, at most 20 deep. Keys and operators "
+    "are a conjunction; an array matches if one element does."
+)
+
+
+def _said(**schema: Any) -> Meta:
+    """What the OpenAPI document says of a member; the functions below check it, and say more when it is broken."""
+    return Meta(extra_json_schema=schema)
+
+
 class SearchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A search: by words (`query`) or by a vector. `mode`: hybrid where there are words, otherwise dense."""
 
-    query: str | None = None
-    vector: list[float] | None = None
-    mode: str | None = None
-    k: int = 10
-    filter: dict[str, Any] = {}
+    query: Annotated[str, _said(minLength=1, maxLength=QUERY_CHARACTERS)] | None = None
+    vector: Annotated[list[float], _said(minItems=1)] | None = None
+    mode: Annotated[str, _said(enum=MODES)] | None = None
+    k: Annotated[int, _said(minimum=1, maximum=MOST)] = 10
+    filter: Annotated[dict[str, Any], _said(description=_FILTER)] = {}
 
 
 class GetBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ids of the documents to get."""
 
-    ids: list[str]
+    ids: Annotated[list[DocumentId], _said(maxItems=MOST)]
 
 
 class Search(msgspec.Struct, frozen=True):
@@ -86,14 +101,20 @@ def unit(vector: list[float]) -> bytes:
 
     Cosine doesn't depend on length, so that nothing is too large or too small for float16.
     """
-    values = np.array(vector, dtype=np.float64)
-    largest = float(np.abs(values).max(initial=0.0))
-    if not np.isfinite(largest):
-        raise InvalidInput("vector", "not finite numbers only")
-    if largest == 0.0:
+    length = hypot(*vector)
+    if not isfinite(length):
+        return unit(_smaller(vector))
+    if length == 0.0:
         raise InvalidInput("vector", "empty or all zeros: it points nowhere")
-    values /= largest
-    return (values / np.linalg.norm(values)).astype("<f2").tobytes()
+    return (np.array(vector) / length).astype("<f2").tobytes()
+
+
+def _smaller(vector: list[float]) -> list[float]:
+    """The same direction, for a vector whose length is beyond float64."""
+    if not all(map(isfinite, vector)):
+        raise InvalidInput("vector", "not finite numbers only")
+    largest = max(map(abs, vector))
+    return [value / largest for value in vector]
 
 
 def ids_of(body: GetBody) -> list[str]:
@@ -116,12 +137,17 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def page_of(query_string: bytes) -> Page:
-    """Read the parameters of a list; an empty one is as good as none. Raises `InvalidInput`, naming the parameter."""
+    """Read the parameters of a list; an empty one is as good as none. Raises `InvalidInput`, or a problem."""
     asked = {name: value for name, value in parameters(query_string, ("limit", "cursor")).items() if value}
-    limit = asked.get("limit", str(PAGE))
-    if not _LIMIT.fullmatch(limit) or not 1 <= int(limit) <= MOST:
-        raise InvalidInput("limit", f"1 to {MOST:,} documents, got {limit[:40]!a}")
-    return Page(after_cursor(asked["cursor"]) if "cursor" in asked else "", int(limit))
+    limit = limit_of(asked.get("limit", str(PAGE)))
+    return Page(after_cursor(asked["cursor"]) if "cursor" in asked else "", limit)
+
+
+def limit_of(asked: str) -> int:
+    """How long a page may be. Raises `InvalidInput`."""
+    if not _LIMIT.fullmatch(asked) or not 1 <= int(asked) <= MOST:
+        raise InvalidInput("limit", f"a number from 1 to {MOST:,}, got {asked[:40]!a}")
+    return int(asked)
 
 
 def parameters(query_string: bytes, known: tuple[str, ...]) -> dict[str, str]:
@@ -146,21 +172,21 @@ def cursor_after(document_id: str) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode([1, document_id])).rstrip(b"=").decode("ascii")
 
 
-class BrokenCursor(InvalidInput):
-    """A cursor that no page of ours can have held."""
-
-    def __init__(self) -> None:
-        super().__init__("cursor", "not a cursor; use the next_cursor of a page, unchanged")
+def broken_cursor() -> ProblemDetailsException:
+    """The problem of a cursor that no page of ours can have held."""
+    return problem(
+        400, "broken-cursor", "Broken cursor", "Not a cursor; use the next_cursor of a page, unchanged.", field="cursor"
+    )
 
 
 def after_cursor(cursor: str) -> str:
-    """The id after which a cursor stands. Raises `BrokenCursor`."""
+    """The id after which a cursor stands. Raises the problem of a broken one."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         _, document_id = msgspec.json.decode(raw, type=tuple[int, str])
         check_document_id(document_id)
     except (binascii.Error, ValueError, msgspec.DecodeError, InvalidInput) as error:
-        raise BrokenCursor from error
+        raise broken_cursor() from error
     if cursor_after(document_id) != cursor:
-        raise BrokenCursor
+        raise broken_cursor()
     return document_id

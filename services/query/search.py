@@ -29,7 +29,7 @@ def handlers(answers: Answers, encoder: QueryEncoder) -> list[HTTPRouteHandler]:
         status_code=200,
         summary="Search a collection",
         operation_class=described(SearchBody),
-        responses=documented(400, 410, 412, 413, 415, 422, 503),
+        responses=documented(400, 404, 410, 412, 413, 415, 422, 503),
     )
     async def search(collection: FromPath[str], request: AnyRequest) -> Response[SearchAnswer]:
         """The `k` best documents, each by its best passage. Text search works while the encoder still loads."""
@@ -37,9 +37,9 @@ def handlers(answers: Answers, encoder: QueryEncoder) -> list[HTTPRouteHandler]:
         wanted = search_of(await read_body(request, SearchBody))
         vector = await _vector(wanted, encoder)
         reply = await calls.read(answers, request, NAME, _asking(collection, wanted, vector, encoder))
-        return reply.response(results=array(reply.answer.rows))
+        return reply.response(reply.links(collection), results=array(reply.answer.rows))
 
-    @get("/v1/collections", summary="List collections", responses=documented(400, 410, 412, 422, 503))
+    @get("/v1/collections", summary="List collections", responses=documented(400, 404, 410, 412, 422, 503))
     async def list_collections(request: AnyRequest) -> Response[CollectionsAnswer]:
         """Collections that have documents, those without passages too."""
         parameters(request.scope["query_string"], ())

@@ -1,29 +1,35 @@
 """The shapes of answers, for the OpenAPI document; what is not made by Postgres itself is made of these."""
 
-from typing import Any
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
+from projections.generations.read import Lifecycle
+from projections.lag import StateName
 from projections.reading import Standing
+from schemas.documents import CollectionName, DocumentId, Metadata, SourceUri, Text, Title
+from schemas.fields import Encoding, Instant, Natural, Seconds, Sum
+from schemas.versions import Token
 
 
 class PassageFound(msgspec.Struct):
     """`text[start:end]` of the document, in code points."""
 
-    ordinal: int
-    start: int
-    end: int
+    ordinal: Natural
+    start: Natural
+    end: Natural
     text: str
 
 
 class Found(msgspec.Struct):
     """A document that a search found, by its best passage."""
 
-    document_id: str
-    title: str | None
+    document_id: DocumentId
+    title: Title | None
     score: float
     passage: PassageFound
-    metadata: dict[str, Any]
+    metadata: Metadata
 
 
 class SearchAnswer(msgspec.Struct):
@@ -37,26 +43,26 @@ class SourcePlace(msgspec.Struct):
     """The record that made a document what it is."""
 
     topic: str
-    partition: int
-    offset: int
+    partition: Natural
+    offset: Natural
 
 
 class Listed(msgspec.Struct):
     """A document without its text."""
 
-    collection: str
-    document_id: str
-    title: str | None
-    metadata: dict[str, Any]
-    source_uri: str | None
-    added_at: str
+    collection: CollectionName
+    document_id: DocumentId
+    title: Title | None
+    metadata: Metadata
+    source_uri: SourceUri | None
+    added_at: Instant
     source: SourcePlace
 
 
 class Whole(Listed):
     """A document."""
 
-    text: str
+    text: Text
 
 
 class DocumentAnswer(msgspec.Struct):
@@ -84,9 +90,9 @@ class ListAnswer(msgspec.Struct):
 class Collection(msgspec.Struct):
     """A collection that has documents."""
 
-    name: str
-    documents: int
-    passages: int
+    name: CollectionName
+    documents: Natural
+    passages: Natural
 
 
 class CollectionsAnswer(msgspec.Struct):
@@ -99,25 +105,25 @@ class CollectionsAnswer(msgspec.Struct):
 class DigestShown(msgspec.Struct, frozen=True):
     """Counts, and sums of 64-bit row hashes as 16 hexadecimal digits."""
 
-    documents: int
-    passages: int
-    content: str
-    vectors: str
+    documents: Natural
+    passages: Natural
+    content: Sum
+    vectors: Sum
 
 
 class GenerationShown(msgspec.Struct, frozen=True):
     """A generation: how it stands, and what it holds."""
 
     generation: int
-    lifecycle: str
-    state: str
+    lifecycle: Annotated[str, Meta(extra_json_schema={"enum": list(Lifecycle)})]
+    state: StateName
     encoder: str | None
-    version: str
-    heads: dict[str, dict[str, int | None]]
-    head_observed_at: str | None
-    lag_events: int | None
-    lag_seconds: float | None
-    parked: int
+    version: Token
+    heads: dict[str, dict[str, Natural | None]]
+    head_observed_at: Instant | None
+    lag_events: Natural | None
+    lag_seconds: Seconds | None
+    parked: Natural
     digest: DigestShown
 
 
@@ -146,31 +152,45 @@ class HeaderShown(msgspec.Struct, frozen=True):
 
     name: str
     value: str | None
-    encoding: str
+    encoding: Encoding
 
 
 class ParkedShown(msgspec.Struct, frozen=True):
-    """A parked event. Key and value are text, or base64 where their bytes are not UTF-8.
+    """A parked event. Its key is text, or base64 where its bytes are not UTF-8; of one over 4 KiB the beginning.
 
-    `value` holds at most the first 64 KiB of `value_bytes`.
+    `resolved_by` is the offset of the later good event of the same key that healed it, in a list always null.
     """
 
     projection: str
     topic: str
-    partition: int
-    offset: int
+    partition: Natural
+    offset: Natural
     key: str | None
-    key_encoding: str
+    key_encoding: Encoding
     reason: str
-    value: str | None
-    value_encoding: str
-    value_bytes: int | None
+    value_bytes: Natural | None
+    parked_at: Instant
+    resolved_by: Natural | None
+
+
+class ParkedWholeShown(ParkedShown, frozen=True):
+    """A parked event with what it holds: `value` as text or base64, at most the first 64 KiB of `value_bytes`."""
+
     headers: list[HeaderShown]
-    parked_at: str
+    value: str | None
+    value_encoding: Encoding
+
+
+class ParkedEventAnswer(msgspec.Struct, frozen=True):
+    """One parked event."""
+
+    event: ParkedWholeShown
+    projection: Standing
 
 
 class ParkedAnswer(msgspec.Struct, frozen=True):
     """The events that could not be applied and that no later one has healed."""
 
     parked: list[ParkedShown]
+    next_cursor: str | None
     projection: Standing

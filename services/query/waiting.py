@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import asyncpg
 import structlog
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 
 from projections.database import CHANNEL, connect, translated
 from projections.generations.read import nothing
 from projections.reading import Reader
 from schemas.errors import NenrinError
 from schemas.versions import Version
+from services.query import metrics
 
 WAITERS = 1_000
 POLL_EVERY = 0.25
@@ -68,8 +69,7 @@ class Waiters:
         self._waiting: dict[tuple[str, int | None], set[Waiter]] = {}
         self._count = 0
         self._some = asyncio.Event()
-        gauge = Gauge("nenrin_query_waiters", "Requests that wait for a version.", registry=registry)
-        gauge.set_function(lambda: self._count)
+        metrics.waiters(registry, lambda: self._count)
 
     @contextlib.contextmanager
     def waiter(self, projection: str, generation: int | None) -> Iterator[Waiter]:

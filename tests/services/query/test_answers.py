@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import msgspec
 import pytest
 
 from schemas import versions
@@ -220,44 +219,6 @@ async def test_digests_of_both_projections_count_the_same_documents(nenrin: Nenr
         digest = (await nenrin.get(f"/projections/{name}")).json()["generations"][0]["digest"]
         assert len(digest["content"]) == len(digest["vectors"]) == 16
         assert int(digest["content"], 16) > 0
-
-
-async def test_parked_events(nenrin: Nenrin) -> None:
-    """As text where they are text, as base64 where not."""
-    await park(nenrin, 0, b"c/a", b'{"text": 1}', "text: expected a string")
-    await park(nenrin, 1, b"\xff", None, "key")
-    answer = await nenrin.get("/projections/documents/parked")
-    check_freshness(answer)
-    assert answer.json()["projection"]["parked"] == 2
-    first, second = answer.json()["parked"]
-    first.pop("parked_at")
-    assert first == {
-        "projection": "documents",
-        "topic": "documents",
-        "partition": 0,
-        "offset": 0,
-        "key": "c/a",
-        "key_encoding": "utf-8",
-        "reason": "text: expected a string",
-        "value": '{"text": 1}',
-        "value_encoding": "utf-8",
-        "value_bytes": 11,
-        "headers": [{"name": "ce_id", "value": "1", "encoding": "utf-8"}],
-    }
-    assert (second["key"], second["key_encoding"], second["value"]) == ("/w==", "base64", None)
-
-
-async def park(nenrin: Nenrin, offset: int, key: bytes, value: bytes | None, reason: str) -> None:
-    """Park an event, as the writer keeps it."""
-    await nenrin.owner.execute(
-        'INSERT INTO documents_g1.parked (topic, partition, "offset", key, reason, value, headers) '
-        "VALUES ('documents', 0, $1, $2, $3, $4, $5)",
-        offset,
-        key,
-        reason,
-        value,
-        msgspec.msgpack.encode([("ce_id", b"1")]),
-    )
 
 
 async def test_another_generation_can_be_asked(nenrin: Nenrin) -> None:
