@@ -31,9 +31,11 @@ class Settings(BaseSettings):
     topic_prefix: str = ""
     host: str = "127.0.0.1"
     port: int | None = Field(default=None, ge=1, le=65535)
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
     state: Path = Path(".nenrin")
     text_language: str = "english"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    vector_cache: int = Field(default=1024, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod

@@ -8,22 +8,27 @@ from contextlib import suppress
 import structlog
 import uvloop
 
+from encoders.cache import VectorCache
 from encoders.encoder import TextEncoder
 from eventlog.app import create_app, run_app
-from eventlog.connection import KafkaSettings
 from eventlog.delivery import TopicPartition
 from eventlog.inbox import Inbox
+from eventlog.planning import Described, check_incarnation
 from eventlog.tail import read_tails
-from eventlog.topics import Described, Topics, check_incarnation
+from eventlog.topics import Topics
 from schemas import embedded
 from schemas.embedded import Source
 from schemas.encoders import MINILM, Encoder
 from schemas.errors import TopicMismatch
 from schemas.topics import DOCUMENTS, derived
+from services.background import serve_status
+from services.embedder.metrics import Metrics
 from services.embedder.pipeline import Pipeline
 from services.embedder.producer import Producer
 from services.embedder.work import Origin
 from services.settings import Settings
+from web.readiness import Readiness
+from web.registry import Registry
 
 INBOX_BYTES = 16 * 1024 * 1024
 """Of source records; their vectors take up to five times as much."""
@@ -36,7 +41,18 @@ log = structlog.get_logger()
 
 def run(settings: Settings) -> None:
     """Embed until SIGTERM or SIGINT."""
-    uvloop.run(Embedder(settings.kafka_settings(), settings.partitions, settings.device).run())
+    cache = vector_cache(settings, MINILM)
+    embedder = Embedder(settings, MINILM, cache)
+    serve_status(settings.host, settings.metrics_port, embedder.registry, embedder.readiness)
+    uvloop.run(embedder.run())
+    if cache is not None:
+        cache.close()
+
+
+def vector_cache(settings: Settings, encoder: Encoder) -> VectorCache | None:
+    """Where this machine's embedders remember what they encoded; none if it may take no room."""
+    limit = settings.vector_cache * 1024 * 1024
+    return VectorCache(settings.state / "vectors.sqlite", limit, encoder) if limit else None
 
 
 class Embedder:
@@ -45,27 +61,37 @@ class Embedder:
     It keeps no position: what its output partition ends with says where it goes on.
     """
 
-    def __init__(self, kafka: KafkaSettings, partitions: int, device: str, encoder: Encoder = MINILM) -> None:
-        self._kafka = kafka
-        self._partitions = partitions
-        self._device = device
+    def __init__(self, settings: Settings, encoder: Encoder = MINILM, cache: VectorCache | None = None) -> None:
+        self.registry = Registry()
+        self._kafka = kafka = settings.kafka_settings()
+        self._partitions = settings.partitions
+        self._device = settings.device
         self._encoder = encoder
+        self._cache = cache
         self._topic = derived(encoder.name)
         self._topics = Topics(kafka)
         self._inbox = Inbox(DOCUMENTS, size=INBOX_BYTES)
         self._producer = Producer(kafka, self._topic)
-        self._pipeline = Pipeline(self._inbox, self._producer)
+        self._pipeline = Pipeline(self._inbox, self._producer, metrics=Metrics(self.registry))
+        self._app = create_app(f"nenrin-embedder-{encoder.name}", kafka, [self._inbox], self.claim, self._pipeline.halt)
+        self._loaded = False
 
-    async def run(self) -> None:
-        """Embed until a signal says stop."""
-        app = create_app(
-            f"nenrin-embedder-{self._encoder.name}", self._kafka, [self._inbox], self.claim, self._pipeline.halt
-        )
+    async def run(self, stop: asyncio.Event | None = None) -> None:
+        """Embed until a signal says stop, or `stop` where it is given."""
         await self._producer.start()
-        await run_app(app, self._work)
+        await run_app(self._app, self._work, stop=stop)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_WITHIN):
                 await self._producer.stop()
+
+    def readiness(self) -> Readiness:
+        """Ready is who has loaded the model and claimed its partitions, however many they are."""
+        return Readiness(
+            {
+                "encoder": "ok" if self._loaded else "loading",
+                "partitions": "ok" if self._app.settled else "not claimed: the consumer group is dividing them",
+            }
+        )
 
     async def _work(self) -> None:
         encoder = await asyncio.to_thread(TextEncoder, self._encoder, self._device)
@@ -73,7 +99,8 @@ class Embedder:
         gc.collect()
         gc.freeze()
         log.info("encoder loaded", encoder=encoder.describe(), topic=self._topic)
-        await self._pipeline.run(encoder)
+        self._loaded = True
+        await self._pipeline.run(encoder, self._cache)
 
     async def claim(self, assignment: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Take over partitions: each goes on where the tail of its output partition ends."""

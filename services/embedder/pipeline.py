@@ -6,6 +6,7 @@ Documents of all partitions share the batches of the model; a lane holds back wh
 """
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +15,19 @@ from typing import Protocol
 import numpy as np
 import structlog
 from numpy.typing import NDArray
+from opentelemetry.trace import Tracer
+from prometheus_client import CollectorRegistry
 
 from encoders.batching import Backlog
+from encoders.cache import VectorCache
 from encoders.chunking import Piece
 from eventlog.delivery import Delivered, TopicPartition
 from eventlog.ending import exit_on_error
 from eventlog.inbox import Inbox
+from services import tracing
+from services.embedder.metrics import Metrics
 from services.embedder.producer import BATCH_BYTES, RECORD_LIMIT, Producer
+from services.embedder.reuse import vectors_of
 from services.embedder.work import Origin, Output, Work, judge, outputs
 
 TAKE = 128
@@ -93,10 +100,19 @@ class Lane:
 class Pipeline:
     """All that happens to a delivery between the source topic and the derived one."""
 
-    def __init__(self, inbox: Inbox, producer: Producer, limit: int = RECORD_LIMIT) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        producer: Producer,
+        limit: int = RECORD_LIMIT,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._inbox = inbox
         self._producer = producer
         self._limit = limit
+        self._metrics = metrics or Metrics(CollectorRegistry())
+        self._metrics.waiting_records.set_function(lambda: len(inbox))
+        self._tracer = tracing.tracer()
         self._preparing = ThreadPoolExecutor(1, thread_name_prefix="prepare")
         self._encoding = ThreadPoolExecutor(SLICES, thread_name_prefix="slice")
         self._origin = Origin("", "")
@@ -119,18 +135,21 @@ class Pipeline:
         """Get ready for a new session; `times` are the broker's times of the last records that were derived."""
         self._origin, self._partitions, self._times = origin, partitions, times
 
-    async def run(self, encoder: TextsToVectors) -> None:
-        """Work for ever."""
+    async def run(self, encoder: TextsToVectors, cache: VectorCache | None = None) -> None:
+        """Work for ever; vectors that `cache` knows are not computed again."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._prepare(encoder))
-            tasks.create_task(self._encode(encoder))
+            tasks.create_task(self._encode(encoder, cache))
             tasks.create_task(self._report())
 
     async def _prepare(self, encoder: TextsToVectors) -> None:
         loop = asyncio.get_running_loop()
         while True:
             deliveries = await self._inbox.take(TAKE, TAKE_BYTES)
+            began = time.time_ns()
             works = await loop.run_in_executor(self._preparing, prepared, deliveries, self._partitions, encoder)
+            if self._tracer is not None:
+                follow(works, self._tracer, began)
             for work in works:
                 self._enter(work)
             self._waiting.set()
@@ -152,7 +171,7 @@ class Pipeline:
             self._lanes[place] = (lane, asyncio.create_task(self._write(lane)))
         return self._lanes[place][0]
 
-    async def _encode(self, encoder: TextsToVectors) -> None:
+    async def _encode(self, encoder: TextsToVectors, cache: VectorCache | None) -> None:
         free = asyncio.Semaphore(SLICES)
         async with asyncio.TaskGroup() as slices:
             while True:
@@ -160,13 +179,19 @@ class Pipeline:
                 while not (taken := self._backlog.take(encoder.slice_tokens)):
                     self._waiting.clear()
                     await self._waiting.wait()
-                slices.create_task(self._encode_slice(encoder, taken)).add_done_callback(lambda _: free.release())
+                encoding = slices.create_task(self._encode_slice(encoder, cache, taken))
+                encoding.add_done_callback(lambda _: free.release())
 
-    async def _encode_slice(self, encoder: TextsToVectors, taken: list[tuple[Work, Piece]]) -> None:
+    async def _encode_slice(
+        self, encoder: TextsToVectors, cache: VectorCache | None, taken: list[tuple[Work, Piece]]
+    ) -> None:
         pieces = [piece for _, piece in taken]
+        began = time.perf_counter()
         with exit_on_error("encoding"):
-            vectors = await asyncio.get_running_loop().run_in_executor(self._encoding, encoded, encoder, pieces)
-        self._counts["passages"] += len(pieces)
+            vectors, encoded = await asyncio.get_running_loop().run_in_executor(
+                self._encoding, vectors_of, pieces, encoder, cache
+            )
+        self._count_passages(encoded, len(pieces) - encoded, time.perf_counter() - began)
         for (work, piece), vector in zip(taken, vectors, strict=True):
             work.encoded(piece, vector)
         for place in {work.delivered.place for work, _ in taken if work.is_ready}:
@@ -180,7 +205,22 @@ class Pipeline:
                 derived = await self._derive(works, lane)
                 await self._producer.send(lane.place.partition, derived)
                 self._inbox.done(work.delivered for work in works)
-                self._counts.update(output.kind.name.lower() for output in derived)
+                tracing.ended(work.span for work in works)
+                self._count(derived)
+
+    def _count_passages(self, encoded: int, reused: int, seconds: float) -> None:
+        self._counts["passages_encoded"] += encoded
+        self._counts["passages_reused"] += reused
+        self._metrics.passages.inc(encoded)
+        self._metrics.passages_reused.inc(reused)
+        if encoded:
+            self._metrics.batch_passages.observe(encoded)
+            self._metrics.encode_seconds.observe(seconds)
+
+    def _count(self, derived: Sequence[Output]) -> None:
+        for kind, records in Counter(output.kind.name.lower() for output in derived).items():
+            self._counts[kind] += records
+            self._metrics.records.labels(kind).inc(records)
 
     async def _derive(self, works: list[Work], lane: Lane) -> list[Output]:
         # A document's record is as quick to make as a thread is to reach; one with thousands of vectors is not.
@@ -209,6 +249,12 @@ def prepared(deliveries: Sequence[Delivered], partitions: int, encoder: TextsToV
     return works
 
 
-def encoded(encoder: TextsToVectors, pieces: Sequence[Piece]) -> list[bytes]:
-    """The vectors of passages as they travel. Runs in a thread."""
-    return [vector.tobytes() for vector in encoder.encode(pieces)]
+def follow(works: Sequence[Work], tracer: Tracer, began: int) -> None:
+    """Begin a span for each event with a sampled trace; its derived record goes on with that span."""
+    for work in works:
+        record = work.delivered.record
+        if record is not None and work.traceparent is not None:
+            place = tracing.place(record.topic, record.partition, record.offset)
+            work.span = tracing.consuming(tracer, f"embed {record.topic}", work.traceparent, place, began)
+            if work.span is not None:
+                work.traceparent = tracing.traceparent_of(work.span)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import msgspec
+from opentelemetry.trace import Span
 
 from encoders.chunking import Piece
 from eventlog.delivery import Delivered
@@ -12,6 +13,7 @@ from schemas.documents import DocumentAdded, DocumentRemoved
 from schemas.embedded import Derived, Kind, Passage, Rejected, Skipped, Source
 from schemas.events import Invalid, Judgement, Unknown, Valid
 from schemas.records import Record
+from schemas.traceparent import HEADER
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -37,6 +39,8 @@ class Work(msgspec.Struct, eq=False):
     pieces: Sequence[Piece] = ()
     vectors: list[bytes] = []
     missing: int = 0
+    traceparent: str | None = None
+    span: Span | None = None
 
     @property
     def text(self) -> str | None:
@@ -70,7 +74,9 @@ class Work(msgspec.Struct, eq=False):
 def judge(delivered: Delivered, partitions: int) -> Work:
     """Decide what a delivery is; a quiet end is nothing to judge."""
     record = delivered.record
-    return Work(delivered, None if record is None else events.judge(record, partitions))
+    if record is None:
+        return Work(delivered, None)
+    return Work(delivered, events.judge(record, partitions), traceparent=events.traceparent_of(record))
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -109,15 +115,17 @@ def _carried(work: Work, origin: Origin, limit: int) -> Output:
     record = work.delivered.record
     assert record is not None
     source = _source(work.delivered, origin, offset=record.offset, since=work.delivered.since, time=record.time)
-    output = _output(_derived(work, record, source), record, origin)
+    # one that isn't valid goes on as it came: it is not the embedder's to judge
+    trace = record.header(HEADER) if work.traceparent is None else work.traceparent.encode()
+    output = _output(_derived(work, record, source), record, origin, trace)
     if output.size <= limit:
         return output
     reason = f"its derived record of {output.size:,} bytes is over the limit of {limit:,}; split the document"
-    whole = _output(_rejected(record, source, reason), record, origin)
+    whole = _output(_rejected(record, source, reason), record, origin, trace)
     if whole.size <= limit:
         return whole
     # the source's own bytes are too many, now that they are not compressed; its key may be what is too long
-    keyed = _output(Rejected(source, reason, None), msgspec.structs.replace(record, headers=()), origin)
+    keyed = _output(Rejected(source, reason, None), record, origin)
     return keyed if keyed.size <= limit else _output(Rejected(source, reason, None), None, origin)
 
 
@@ -148,8 +156,7 @@ def _source(delivered: Delivered, origin: Origin, *, offset: int, since: int, ti
     return Source(place.topic, place.partition, offset, origin.incarnation, since, delivered.next, time)
 
 
-def _output(event: Derived, record: Record | None, origin: Origin) -> Output:
-    trace = None if record is None else record.header("traceparent")
+def _output(event: Derived, record: Record | None, origin: Origin, trace: bytes | None = None) -> Output:
     return Output(
         event.kind,
         None if record is None else record.key,

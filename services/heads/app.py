@@ -12,15 +12,21 @@ from aiokafka.errors import KafkaError
 from eventlog.ending import exit_on_error
 from projections.database import connect
 from schemas.errors import NenrinError
+from services.background import serve_status
+from services.heads.metrics import Metrics
 from services.heads.probe import Probe
 from services.heads.reader import Reader
 from services.settings import Settings
+from web.readiness import Readiness
+from web.registry import Registry
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 2.0
 STEADY = 10.0
 """Seconds of observing after which the next failure is the first of its kind again."""
 CONNECT_WITHIN = 5.0
+FRESH = 1.0
+"""Seconds since the last look within which the probe is ready."""
 
 log = structlog.get_logger()
 
@@ -34,7 +40,9 @@ async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    observing = asyncio.create_task(_observe(settings))
+    metrics = Metrics(registry := Registry())
+    serve_status(settings.host, settings.metrics_port, registry, lambda: readiness(metrics.age))
+    observing = asyncio.create_task(_observe(settings, metrics))
     await stop.wait()
     observing.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -42,28 +50,34 @@ async def _run(settings: Settings) -> None:
     log.info("stopped")
 
 
-async def _observe(settings: Settings) -> None:
+def readiness(age: float) -> Readiness:
+    """Ready is who has recorded the log's ends a moment ago; NaN seconds ago is never."""
+    return Readiness({"heads": "ok" if age < FRESH else f"not recorded for {age:.1f} s: Kafka or Postgres is away"})
+
+
+async def _observe(settings: Settings, metrics: Metrics) -> None:
     """Probe, and begin anew whenever Kafka or Postgres fail; in between nothing is recorded, so lag turns unknown."""
     pause = FIRST_PAUSE
     with exit_on_error("observing heads"):
         while True:
             started = time.monotonic()
             try:
-                await _probe(settings)
+                await _probe(settings, metrics)
             except (NenrinError, KafkaError, OSError, TimeoutError) as error:
                 lasted = time.monotonic() - started
                 pause = FIRST_PAUSE if lasted > STEADY else min(2 * pause, LONGEST_PAUSE)
+                metrics.failures.inc()
                 log.warning("not observing", reason=str(error) or type(error).__name__, again_in=pause)
             await asyncio.sleep(pause)
 
 
-async def _probe(settings: Settings) -> None:
+async def _probe(settings: Settings, metrics: Metrics) -> None:
     kafka = settings.kafka_settings()
     async with asyncio.timeout(CONNECT_WITHIN):
         connection = await connect(settings.dsn, application="nenrin-heads")
     try:
         async with Reader(kafka) as reader:
             log.info("observing", kafka=kafka.bootstrap)
-            await Probe(kafka, connection, reader).run()
+            await Probe(kafka, connection, reader, metrics).run()
     finally:
         connection.terminate()

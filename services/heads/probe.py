@@ -5,13 +5,16 @@ import time
 from collections.abc import Mapping
 
 import asyncpg
+from prometheus_client import CollectorRegistry
 
 from eventlog.connection import KafkaSettings
-from eventlog.watch import Identity, Watch
+from eventlog.planning import Identity
+from eventlog.topics import Topics
 from projections import heads as kept
 from projections.heads import Tracked
 from schemas import topics
 from services.heads.ages import Ages, Place, lagging
+from services.heads.metrics import Metrics
 from services.heads.reader import Reader
 
 INTERVAL = 0.15
@@ -20,6 +23,7 @@ INTERVAL = 0.15
 READING = 0.1
 """Seconds of a look to spend on reading the oldest records."""
 
+ANSWER_WITHIN = 3.0
 LOOK_WITHIN = 5.0
 """Seconds after which a look has failed: something hangs."""
 
@@ -27,8 +31,11 @@ LOOK_WITHIN = 5.0
 class Probe:
     """Looks at the source topics. It ends with the first error: nothing is recorded that was not seen."""
 
-    def __init__(self, settings: KafkaSettings, connection: asyncpg.Connection, reader: Reader) -> None:
-        self._watch = Watch(settings)
+    def __init__(
+        self, settings: KafkaSettings, connection: asyncpg.Connection, reader: Reader, metrics: Metrics | None = None
+    ) -> None:
+        self._metrics = metrics or Metrics(CollectorRegistry())
+        self._topics = Topics(settings, within=ANSWER_WITHIN)
         self._connection = connection
         self._reader = reader
         self._ages = Ages()
@@ -39,7 +46,8 @@ class Probe:
         while True:
             started = time.monotonic()
             async with asyncio.timeout(LOOK_WITHIN):
-                await self.look()
+                with self._metrics.look_seconds.time():
+                    await self.look()
             await asyncio.sleep(started + INTERVAL - time.monotonic())
 
     async def look(self) -> None:
@@ -51,11 +59,12 @@ class Probe:
             self._ages.learn(await self._reader.stretches(wanted, READING))
         seen = self._ages.look(behind, heads)
         await kept.observe(self._connection, seen.heads, self._incarnations(), seen.oldest)
+        self._metrics.recorded()
 
     async def _heads(self) -> Mapping[Place, int] | None:
         """The heads; None when the topics changed while they were read: they could be of either incarnation."""
-        heads = await self._watch.heads(self._identities.values())
-        identities = await self._watch.identify(topics.DOCUMENTS)
+        heads = await self._topics.heads(self._identities.values())
+        identities = {identity.name: identity for identity in await self._topics.identify(topics.DOCUMENTS)}
         if identities == self._identities:
             return heads
         self._identities = identities
@@ -73,4 +82,4 @@ class Probe:
 
 def places_of(identity: Identity) -> list[Place]:
     """The partitions of a topic."""
-    return [(identity.topic, partition) for partition in range(identity.partitions)]
+    return [(identity.name, partition) for partition in range(identity.partitions)]

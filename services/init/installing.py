@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
-from eventlog.topics import Plan, Topics
+from eventlog.planning import Plan
+from eventlog.topics import Topics
 from projections.control import install
 from projections.control.install import Wanted
 from projections.documents import Documents
@@ -34,9 +35,8 @@ async def initialise(settings: Settings, say: Callable[[str], None]) -> None:
     """Plan, then carry the plan out."""
     cluster = Topics(settings.kafka_settings())
     wanted_topics = topics.wanted(settings.partitions, MINILM.name)
-    plan, missing_rows = await asyncio.gather(
-        cluster.plan(wanted_topics), install.plan(settings.dsn, wanted(settings, incarnation=""))
-    )
+    plan = await cluster.plan(wanted_topics)
+    missing_rows = await install.plan(settings.dsn, wanted(settings, incarnation=""))
     for line in (*plan.lines(), *missing_rows):
         say(line)
     if not missing_rows:

@@ -1,7 +1,7 @@
 """What was delivered, as the projections see it: one function for the source, one for the derived topic. Pure."""
 
 from projections.port import Change, Content, Entry, Nothing, Place, Refusal
-from schemas import embedded, events
+from schemas import embedded, events, traceparent
 from schemas.embedded import Rejected, Skipped
 from schemas.errors import OtherIncarnation, UndecodableRecord
 from schemas.records import Record
@@ -11,7 +11,8 @@ def from_source(record: Record, since: int, partitions: int) -> Entry:
     """A record of the source topic. `since` is where its coverage begins, `partitions` the topic's count."""
     after = record.offset + 1
     place = Place(record.topic, record.partition, record.offset, since, after, after, record.time)
-    return Entry(place, _judged(record, partitions), record.key, record.value, record.headers)
+    trace = events.traceparent_of(record)
+    return Entry(place, _judged(record, partitions), record.key, record.value, record.headers, trace)
 
 
 def _judged(record: Record, partitions: int) -> Content:
@@ -49,7 +50,8 @@ def from_derived(record: Record, incarnation: str) -> Entry:
         case Rejected(reason=reason, value=value, headers=headers):
             return Entry(place, Refusal(reason), record.key, value, headers)
         case _:
-            return Entry(place, Change(event), record.key, record.value, record.headers)
+            trace = traceparent.valid(record.header(traceparent.HEADER))
+            return Entry(place, Change(event), record.key, record.value, record.headers, trace)
 
 
 def quiet(topic: str, partition: int, since: int, reached: int) -> Entry:

@@ -34,6 +34,11 @@ class StateFolder:
         return self.path / "endpoints.json"
 
     @property
+    def metrics(self) -> Path:
+        """Where each process shows its metrics, for a Prometheus."""
+        return self.path / "metrics.json"
+
+    @property
     def record(self) -> Path:
         """The processes of the present or the last run."""
         return self.path / "run.json"

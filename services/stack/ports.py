@@ -2,7 +2,7 @@
 
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from services.stack.errors import PortTaken
@@ -25,8 +25,7 @@ class Ports:
     @classmethod
     def free(cls) -> "Ports":
         """Ports that nobody uses now."""
-        candidates = random.SystemRandom().sample(FREE_RANGE, len(FREE_RANGE))
-        free = (port for port in candidates if not is_taken(port))
+        free = free_ports()
         return cls(*(next(free) for _ in range(5)))
 
     def check(self, names: Iterable[str]) -> None:
@@ -38,6 +37,13 @@ class Ports:
                     f"port {port}, meant for {name}, is in use by another program:"
                     " end that program, or start with --free-ports"
                 )
+
+
+def free_ports() -> Iterator[int]:
+    """Ports that nobody uses now, in no order."""
+    for port in random.SystemRandom().sample(FREE_RANGE, len(FREE_RANGE)):
+        if not is_taken(port):
+            yield port
 
 
 def is_taken(port: int) -> bool:

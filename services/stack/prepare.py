@@ -1,8 +1,12 @@
-"""The last step of set-up, `python -m services.stack.prepare`: fetch Kafka, and teach its JVM to start fast."""
+"""The last step of set-up, `python -m services.stack.prepare`: what takes long and is done once.
+
+Fetch Kafka, teach its JVM to start fast, and export the graph that encodes questions.
+"""
 
 import asyncio
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -12,6 +16,9 @@ import jgo
 from jgo.maven import Artifact
 from rich.progress import track
 
+from encoders.exported import places, readable
+from encoders.folder import packaged
+from schemas.encoders import MINILM
 from services.stack.errors import StartFailed
 from services.stack.kafka import Kafka, kafka_home
 from services.stack.ports import Ports
@@ -36,6 +43,14 @@ def main() -> None:
     if not (home / "kafka.aot").exists():
         print("Starting Kafka once, so that its JVM can keep the classes it loads (65 MB, about 12 s)", flush=True)
         asyncio.run(record_classes(home))
+    export_graph()
+
+
+def export_graph() -> None:
+    """Make what the query service encodes questions with; without it torch does, so no outcome is an error."""
+    if not readable(places(MINILM, packaged(MINILM))):
+        print("Exporting the encoder of questions as an ONNX graph, and checking it against torch (5 s)", flush=True)
+        subprocess.run([sys.executable, "-P", "-m", "encoders.export"], stdout=subprocess.DEVNULL, check=False)
 
 
 def fetch(folder: Path) -> None:

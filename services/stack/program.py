@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LAUNCHER = Path(__file__).with_name("launch.py")
-SETTLED_AFTER = 1.0
 
 
 @dataclass(frozen=True)
@@ -20,12 +19,6 @@ class User:
     gid: int
 
 
-async def survives() -> bool:
-    """The readiness of a process that has no port to ask: it has lived through its first moments."""
-    await asyncio.sleep(SETTLED_AFTER)
-    return True
-
-
 @dataclass(frozen=True)
 class Program:
     """One process: how to start it and in which folder, how to tell that it answers, and how to end it."""
@@ -34,9 +27,10 @@ class Program:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     folder: Path
+    answers: Callable[[], Awaitable[bool]]
     url: str = ""
+    metrics: str = ""
     user: User | None = None
-    answers: Callable[[], Awaitable[bool]] = survives
     before_start: Callable[[], None] = lambda: None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_patience: float = 10.0

@@ -3,12 +3,12 @@
 import functools
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
-from services.stack.ports import LOOPBACK, Ports
+from services.stack.ports import LOOPBACK, Ports, free_ports
 from services.stack.probes import http_answers
-from services.stack.program import Program, survives
+from services.stack.program import Program
 
 SERVICES = ("command", "embedder", "projector", "heads", "query")
 
@@ -23,19 +23,33 @@ class PythonServices:
     kafka: str
     postgres: str
     postgres_reader: str
+    _given: set[int] = field(default_factory=set, init=False)
 
     def program(self, name: str) -> Program:
         """The process `name`: a service, or another instance of one, such as `embedder-2`."""
         service, _, _ = name.partition("-")
         port: int | None = getattr(self.ports, service, None)
+        if port is not None:
+            return self._answering(name, port, "NENRIN_PORT", f"http://{LOOPBACK}:{port}")
+        return self._answering(name, self._status_port(), "NENRIN_METRICS_PORT")
+
+    def _answering(self, name: str, port: int, variable: str, url: str = "") -> Program:
+        """The process `name`, which is ready when `/readyz` at its port says so."""
         return Program(
             name=name,
-            command=self.command(service),
-            environment=self.environment() | ({"NENRIN_PORT": str(port)} if port else {}),
+            command=self.command(name.partition("-")[0]),
+            environment=self.environment() | {variable: str(port)},
             folder=self.state,
-            url=f"http://{LOOPBACK}:{port}" if port else "",
-            answers=functools.partial(http_answers, port, "/readyz") if port else survives,
+            answers=functools.partial(http_answers, port, "/readyz"),
+            url=url,
+            metrics=f"http://{LOOPBACK}:{port}/metrics",
         )
+
+    def _status_port(self) -> int:
+        """A port that no other process of the stack has been given, even if nobody listens there yet."""
+        port = next(port for port in free_ports() if port not in {*astuple(self.ports), *self._given})
+        self._given.add(port)
+        return port
 
     def command(self, *arguments: str) -> tuple[str, ...]:
         """A command of Nenrin's own; `-P` keeps the current folder from shadowing a module."""

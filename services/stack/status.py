@@ -35,12 +35,15 @@ def table(stack: Stack) -> Table:
 
 
 def memory(process: Process) -> str:
+    """What a process holds; nothing for one that does not run."""
+    return "" if process.pid is None else resident(process.pid)
+
+
+def resident(pid: int) -> str:
     """Resident memory of a process and its children; what children share with their parent counts once."""
-    if process.pid is None:
-        return ""
     total = 0
     with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-        leader = psutil.Process(process.pid)
+        leader = psutil.Process(pid)
         total += leader.memory_info().rss
         for child in leader.children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):

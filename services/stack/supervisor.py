@@ -97,7 +97,8 @@ class Stack:
 
     async def _open(self) -> None:
         self._resources.enter_context(self.folder.locked())
-        self.folder.endpoints.unlink(missing_ok=True)
+        for file in (self.folder.endpoints, self.folder.metrics):
+            file.unlink(missing_ok=True)
         await asyncio.to_thread(end_last_run, self.folder.record)
         await self._configure()
         self._resources.push_async_callback(self._close)
@@ -142,7 +143,8 @@ class Stack:
     async def _close(self) -> None:
         """End everything, the servers last, and leave no trace of a running stack."""
         self._answered = False
-        self.folder.endpoints.unlink(missing_ok=True)
+        for file in (self.folder.endpoints, self.folder.metrics):
+            file.unlink(missing_ok=True)
         clients = [process for name, process in self.processes.items() if name not in SERVERS]
         servers = [process for name, process in self.processes.items() if name in SERVERS]
         for group in (clients, servers):
@@ -159,6 +161,8 @@ class Stack:
 
     def _write_endpoints(self) -> None:
         if self._answered:
+            urls = {name: process.program.metrics for name, process in self.processes.items()}
+            self.folder.write(self.folder.metrics, {name: url for name, url in urls.items() if url})
             self.folder.write(self.folder.endpoints, self.endpoints)
 
     def _silent(self) -> str:

@@ -1,26 +1,16 @@
 """The embedder as a process, on a real broker with the real model."""
 
-import asyncio
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
-import pytest
 
-from eventlog.connection import KafkaSettings
-from eventlog.topics import Topics
 from schemas.encoders import MINILM
 from schemas.partitions import partition_of
-from schemas.topics import wanted
 from tests.eventlog.writing import make_topic, remove_topic
-from tests.running import environment
 from tests.services.embedder.derived_log import (
     ADDED,
     PARTITIONS,
@@ -31,72 +21,10 @@ from tests.services.embedder.derived_log import (
     read_derived,
     wait_until_covered,
 )
+from tests.services.embedder.process import Start
 
 REMOVED = b"nenrin.document.removed.v1"
 STOP_WITHIN = 10.0
-
-
-class Process:
-    """One embedder; its log is kept in a file."""
-
-    def __init__(self, kafka: str, prefix: str, log: Path) -> None:
-        self.log = log
-        settings = {"NENRIN_KAFKA": kafka, "NENRIN_TOPIC_PREFIX": prefix, "NENRIN_PARTITIONS": str(PARTITIONS)}
-        with log.open("ab") as output:
-            self.popen = subprocess.Popen(
-                [sys.executable, "-P", "-m", "nenrin", "embedder"],
-                stdout=output,
-                stderr=output,
-                env=environment({**settings, "NO_COLOR": "1"}),
-            )
-
-    def said(self) -> str:
-        """Its log so far."""
-        return self.log.read_text(errors="replace")
-
-    def kill(self) -> None:
-        """End it without a chance to finish anything."""
-        self.popen.kill()
-        self.popen.wait()
-
-    def ended(self, within: float = 60.0) -> int:
-        """Its exit status."""
-        return self.popen.wait(within)
-
-
-Start = Callable[[], Process]
-
-
-@pytest.fixture
-def installed(kafka: str, topic_prefix: str) -> str:
-    """Both topics, made as `nenrin init` does; their prefix."""
-
-    async def make() -> None:
-        topics = Topics(KafkaSettings(kafka, topic_prefix=topic_prefix))
-        await topics.carry_out(await topics.plan(wanted(PARTITIONS, MINILM.name)))
-
-    asyncio.run(make())
-    return topic_prefix
-
-
-@pytest.fixture
-def start(kafka: str, installed: str, tmp_path: Path) -> Iterator[Start]:
-    """Start an embedder; those that still run at the end are killed."""
-    processes: list[Process] = []
-
-    def start() -> Process:
-        processes.append(Process(kafka, installed, tmp_path / f"embedder-{len(processes)}.log"))
-        return processes[-1]
-
-    yield start
-    for process in processes:
-        process.kill()
-
-
-@pytest.fixture
-def writer(kafka: str, installed: str) -> Writer:
-    """A producer of events."""
-    return Writer(kafka, installed)
 
 
 def all_of(derived: dict[int, list[Derived]], kind: str) -> list[Derived]:
