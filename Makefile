@@ -7,10 +7,10 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 BIN := .venv/bin
-EXTRAS := servers,encoder,stack,dev
+EXTRAS := servers,encoder,stack,files,langchain,llamaindex,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench bench-search bench-peers api clean
 
 help:
 	@echo "make setup   everything this needs, in .venv (about 6 GB on Linux, 2 GB without CUDA)"
@@ -18,6 +18,9 @@ help:
 	@echo "make test    lint, types, import rules, and the whole suite"
 	@echo "make lint    only the checks that start nothing"
 	@echo "make bench   the tables of the README"
+	@echo "make bench-search  search quality on SciFact (../shared/retrieval/scifact, or NENRIN_SCIFACT)"
+	@echo "make bench-peers   the same rows in LangChain's and LlamaIndex's Postgres stores"
+	@echo "make api     write docs/api and the command line's reference anew, from the code"
 	@echo "make clean   remove .venv and caches; data (.nenrin) stays"
 
 setup: .venv/ready
@@ -46,9 +49,19 @@ lint: setup
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 
+api: setup
+	$(BIN)/python -m services.publishing
+	$(BIN)/python -m nenrin.cli.reference > docs/reference/command-line.md
+
 bench: setup
 	$(BIN)/python -m benchmarks
 
+bench-search: setup
+	$(BIN)/python -m benchmarks.search_quality
+
+bench-peers: setup
+	$(BIN)/python -m benchmarks peers
+
 clean:
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .nenrin-bench build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
