@@ -106,7 +106,7 @@ def test_killed_again_and_again_it_covers_each_event_once_and_in_order(
     chance = random.Random(7)
     running = [start(), start()]
     written = 0
-    for _ in range(5):
+    for _ in range(3):
         for _ in range(40):
             writer.add(f"d{written}", "word " * chance.randrange(60))
             written += 1

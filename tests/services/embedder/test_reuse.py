@@ -1,8 +1,6 @@
 """What was encoded once is not encoded again: through the embedder, its log and its restarts."""
 
-import os
 import random
-from pathlib import Path
 from typing import Any
 
 from tests.services.embedder.derived_log import Derived, Writer, wait_until_covered
@@ -65,21 +63,3 @@ def test_only_passages_whose_text_changed_are_encoded(kafka: str, installed: str
     assert {passage: new[passage] for passage in kept} == {passage: old[passage] for passage in kept}
     assert 1 <= len(new) - len(kept) <= 4
     assert process.passages() == (len(new) - len(kept), count + len(kept))
-
-
-def test_a_damaged_file_costs_only_time(
-    kafka: str, installed: str, writer: Writer, start: Start, tmp_path: Path
-) -> None:
-    """Everything is encoded again, the log says why, and from then on vectors are known as before."""
-    text = "\n\n".join(paragraphs(10, seed=3))
-    (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "vectors.sqlite").write_bytes(os.urandom(100_000))
-    process = start()
-    for number in range(3):
-        writer.add("d", text, metadata={"n": number})
-        writer.flush()
-        derived = wait_until_covered(kafka, installed)
-    first, *others = versions(derived, "d")
-    assert [version["passages"] for version in others] == [first["passages"]] * 2
-    assert process.passages() == (len(first["passages"]), 2 * len(first["passages"]))
-    assert "begins anew" in process.said()
