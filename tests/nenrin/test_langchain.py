@@ -1,7 +1,6 @@
 """Nenrin in LangChain: its own standard tests, and read-your-writes through its interfaces."""
 
 import secrets
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from nenrin import Session
 from nenrin.langchain import NenrinRetriever, NenrinVectorStore
 from schemas.errors import InvalidInput
 from schemas.versions import parse, shortfall
-from tests.running import Running
 
 RINGS = {
     "oak": "An oak lays down one ring of wood in every year that it lives.",
@@ -22,13 +20,6 @@ RINGS = {
     "clock": "A water clock measures hours by the level in a vessel.",
     "ship": "A brigantine carries square sails on the foremast only.",
 }
-
-
-@pytest.fixture(scope="module")
-def session(whole_stack: Running) -> Iterator[Session]:
-    """One session with the stack."""
-    with Session(state=whole_stack.state) as session:
-        yield session
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Nenrin in LlamaIndex, through its public interfaces. It publishes no standard tests: integrations bring their own."""
 
 import secrets
-from collections.abc import Iterator
 
 import pytest
 from llama_index.core import get_response_synthesizer
@@ -14,20 +13,12 @@ from llama_index.core.schema import MetadataMode, QueryBundle
 from nenrin import Draft, Session
 from nenrin.llamaindex import NenrinRetriever
 from schemas.versions import parse, shortfall
-from tests.running import Running
 
 TEXTS = {
     "oak": "An oak lays down one ring of wood in every year that it lives.",
     "clock": "A water clock measures hours by the level in a vessel.",
     "ship": "A brigantine carries square sails on the foremast only.",
 }
-
-
-@pytest.fixture(scope="module")
-def session(whole_stack: Running) -> Iterator[Session]:
-    """One session with the stack."""
-    with Session(state=whole_stack.state) as session:
-        yield session
 
 
 @pytest.fixture(scope="module")
