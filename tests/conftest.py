@@ -11,6 +11,7 @@ from pydantic import SecretStr
 import services.init
 from projections.control.install import install
 from services.settings import Settings
+from tests import alone
 from tests.running import Databases, Running, as_reader, execute, running, up, with_database
 
 pytest.register_assert_rewrite("tests.laws.reading", "tests.laws.derived")  # so that a broken law shows its values
@@ -86,6 +87,18 @@ def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """`nenrin up`, for the tests that need every process and leave each of them running."""
     with up(tmp_path_factory.mktemp("up")) as program:
         yield program
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", alone.MARKER)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+    """Where several workers run, those tests that have to be alone are."""
+    with alone.in_turn(item):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
