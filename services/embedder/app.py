@@ -85,12 +85,10 @@ class Embedder:
                 await self._producer.stop()
 
     def readiness(self) -> Readiness:
-        """Ready is who has loaded the model and claimed its partitions, however many they are."""
+        """Ready is who has claimed its partitions, however many they are; events may wait while the model loads."""
         return Readiness(
-            {
-                "encoder": "ok" if self._loaded else "loading",
-                "partitions": "ok" if self._app.settled else "not claimed: the consumer group is dividing them",
-            }
+            {"partitions": "ok" if self._app.settled else "not claimed: the consumer group is dividing them"},
+            {"encoder": "loaded" if self._loaded else "loading"},
         )
 
     async def _work(self) -> None:
