@@ -60,7 +60,8 @@ def create_app(name: str, kafka: KafkaSettings, inboxes: Iterable[Inbox], claim:
         stream_buffer_maxsize=65536,
         broker_request_timeout=30.0,  # longer than a claim may take
         broker_session_timeout=6.0,
-        broker_heartbeat_interval=2.0,
+        # how long after the end of a frozen process's session the others hear of it
+        broker_heartbeat_interval=0.5,
         broker_rebalance_timeout=10.0,
         worker_redirect_stdouts=False,
         web_enabled=False,
@@ -88,6 +89,11 @@ def _add_agent(app: App, name: str, inbox: Inbox) -> None:
 
 async def _let_go(app: Any, *_: Any, **__: Any) -> None:
     await _consumer(app).let_go()
+
+
+async def begin_again(app: App) -> None:
+    """Claim anew what the group has given this process. In a rebalance nothing is done: that ends with a claim."""
+    await _consumer(app).claim_again()
 
 
 def _consumer(app: Any) -> PositionedConsumer:

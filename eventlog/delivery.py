@@ -35,7 +35,10 @@ class Delivered(msgspec.Struct, frozen=True):
     def size(self) -> int:
         """About what it occupies, in bytes."""
         record = self.record
-        return 256 if record is None else 512 + len(record.key or b"") + len(record.value or b"")
+        if record is None:
+            return 256
+        headers = sum(128 + len(name) + len(value or b"") for name, value in record.headers)
+        return 512 + len(record.key or b"") + len(record.value or b"") + headers
 
 
 class PartitionBatch(msgspec.Struct, frozen=True):

@@ -33,11 +33,17 @@ def exit_on_error(doing: str, *, letting: tuple[type[BaseException], ...] = ()) 
 
 
 def end_process(doing: str, error: BaseException) -> None:
-    """Log why, and be gone. No clean-up: it could write."""
+    """Log why, and be gone, even where the log can't be written. No clean-up: it could write."""
     expected = isinstance(error, (NenrinError, KafkaError))
-    log.error(
-        "cannot go on", doing=doing, error=str(error), kind=type(error).__name__, exc_info=None if expected else error
-    )
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(FAILED)
+    try:
+        log.error(
+            "cannot go on",
+            doing=doing,
+            error=str(error),
+            kind=type(error).__name__,
+            exc_info=None if expected else error,
+        )
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(FAILED)

@@ -5,7 +5,7 @@ an older claim left in some buffer can be told from what belongs to this one, an
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, cast
 
 import aiokafka
@@ -21,14 +21,16 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from eventlog.connection import KafkaSettings
+from eventlog.consumer import Consumer
 from eventlog.delivery import Delivered, TopicPartition
 from eventlog.ending import exit_on_error
 from eventlog.inbox import Inbox
 from schemas.errors import PositionLost
+from schemas.mending import DOCTOR
 from schemas.records import Record, frozen_headers
 
 Claim = Callable[[frozenset[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
-"""Make the partitions this process's own, and say which offset of each comes next."""
+"""Make the partitions this process's own, and say which offset of each comes next. What is left out is not read."""
 
 Release = Callable[[], Awaitable[None]]
 """Let go of all partitions: no write for them may begin any more when this returns."""
@@ -74,6 +76,7 @@ class PositionedThread(AIOKafkaConsumerThread):
     _session: int
     _next: dict[TP, int]
     _ahead_since: dict[TP, float]
+    _late: asyncio.Future[None]  # kept, so that it isn't collected while it waits
 
     async def on_start(self) -> None:
         """Call when the thread starts."""
@@ -84,7 +87,7 @@ class PositionedThread(AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
-        return aiokafka.AIOKafkaConsumer(
+        return Consumer(
             **self.reading.kafka.aiokafka(),
             client_id=conf.id,
             group_id=conf.id,
@@ -114,40 +117,73 @@ class PositionedThread(AIOKafkaConsumerThread):
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(begin, self.loop))
 
     async def _begin_session(self, session: int, positions: Mapping[TP, int]) -> None:
+        begins, ends = await self._extent(positions)
+        behind = {tp: self._lost(tp, at, begins[tp]) for tp, at in positions.items() if at < begins[tp]}
+        beyond = {tp for tp, at in positions.items() if at > ends[tp]}
+        torn = {tp.topic for tp in (*behind, *beyond)}
+        readable = {tp: at for tp, at in positions.items() if tp.topic not in torn}
+        self._session, self._next, self._ahead_since = session, {}, {}
+        self._leave_unread([tp for tp in self._ensure_consumer().assignment() if tp not in readable])
+        self._read_from(readable)
+        for tp, error in behind.items():
+            self._lose(tp, error)
+        for topic in torn - {tp.topic for tp in behind}:
+            late = self._begin_late(session, {tp: at for tp, at in positions.items() if tp.topic == topic})
+            self._late = asyncio.ensure_future(late)
+
+    async def _extent(self, tps: Collection[TP]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
+        """The first offset of each partition, and the one behind the last."""
         consumer = self._ensure_consumer()
-        await self._check_log_has(positions)
+        begins, ends = await asyncio.gather(consumer.beginning_offsets(list(tps)), consumer.end_offsets(list(tps)))
+        return begins, ends
+
+    def _read_from(self, positions: Mapping[TP, int]) -> None:
+        consumer = self._ensure_consumer()
         for tp, position in positions.items():
             consumer.seek(tp, position)
-        self._session = session
-        self._next = dict(positions)
-        self._ahead_since = {}
+        consumer.resume(*positions)
+        self._next |= positions
 
-    async def _check_log_has(self, positions: Mapping[TP, int]) -> None:
+    def _leave_unread(self, tps: Collection[TP]) -> None:
+        """Have the client fetch nothing of these: what nobody takes from it holds back the other partitions."""
         consumer = self._ensure_consumer()
-        begins = await consumer.beginning_offsets(list(positions))
-        for tp, position in positions.items():
-            if position < begins[tp]:
-                raise self._lost(tp, position, begins[tp])
+        consumer.pause(*tps)
+        for tp in tps:
+            consumer.seek(tp, 0)  # any position: without one the client asks for one again and again
+
+    async def _begin_late(self, session: int, positions: Mapping[TP, int]) -> None:
+        """Read a topic once its log reaches to where it is read on; it is lost if that does not happen soon."""
         deadline = self.loop.time() + END_PATIENCE
-        while True:
-            ends = await consumer.end_offsets(list(positions))
-            beyond = {tp: position for tp, position in positions.items() if position > ends[tp]}
-            if not beyond:
+        with exit_on_error("reading", letting=(ConsumerStoppedError, IllegalStateError)):
+            beyond = list(positions)
+            while beyond and self.loop.time() < deadline:
+                await asyncio.sleep(0.2)
+                _, ends = await self._extent(positions)
+                beyond = [tp for tp, position in positions.items() if position > ends[tp]]
+            if session != self._session:
                 return
-            if self.loop.time() > deadline:
-                tp, position = min(beyond.items())
-                raise PositionLost(
-                    f"{self.reading.logical(tp)}: offset {position} was to come next, but the log ends at {ends[tp]}. "
-                    "Records that were read have vanished: restore the topic, or rebuild what was made of it"
-                )
-            await asyncio.sleep(0.2)
+            if beyond:
+                self._lose(beyond[0], self._vanished(beyond[0], positions[beyond[0]], ends[beyond[0]]))
+            else:
+                self._read_from(positions)
+
+    def _lose(self, tp: TP, error: PositionLost) -> None:
+        """Read no more of a topic in this session; who takes its deliveries hears of it."""
+        self._next = {other: next_ for other, next_ in self._next.items() if other.topic != tp.topic}
+        self.parent_loop.call_soon_threadsafe(self._inbox(tp).fail, self._session, error)
+
+    def _vanished(self, tp: TP, position: int, end: int) -> PositionLost:
+        return PositionLost(
+            f"{self.reading.logical(tp)}: offset {position} was to come next, but the log ends at {end}. "
+            f"Records that were read have vanished: `{DOCTOR}` says how to go on"
+        )
 
     def _lost(self, tp: TP, position: int, begin: int | None) -> PositionLost:
         place = self.reading.logical(tp)
         begins = "no longer holds it" if begin is None else f"begins at {begin}"
         return PositionLost(
             f"{place}: offset {position} was to come next, but the log {begins}. What lies between is gone: "
-            "see that the topic's retention.ms is -1, restore the topic, or rebuild what was made of it"
+            f"see that the topic's retention.ms is -1; `{DOCTOR}` says how to go on"
         )
 
     async def _fetch(self, active: frozenset[TP], patience: float) -> Fetched:
@@ -161,14 +197,18 @@ class PositionedThread(AIOKafkaConsumerThread):
         return {}
 
     async def _fetch_once(self, active: frozenset[TP], patience: float) -> Fetched:
-        mine = [tp for tp in self._next if tp in active]
+        session = self._session
+        mine = [tp for tp in self._next if tp in active and self._inbox(tp).session == session]
         open_ = [tp for tp in mine if self._inbox(tp).has_room]
         if not open_:
-            await asyncio.sleep(POLL_SHUT)
+            await asyncio.sleep(min(POLL_SHUT if mine else POLL, patience))
             return {}
         poll = POLL if len(open_) == len(mine) else POLL_SHUT
-        session = self._session
-        records = await self._getmany(open_, min(poll, patience))
+        try:
+            records = await self._getmany(open_, min(poll, patience))
+        except OffsetOutOfRangeError as error:
+            self._out_of_range(session, error)
+            return {}
         if session != self._session:
             self._give_back(records)
             return {}
@@ -177,6 +217,13 @@ class PositionedThread(AIOKafkaConsumerThread):
             if tp not in found and (quiet := await self._quiet_end(tp)):
                 found[tp] = [(quiet,)]
         return found
+
+    def _out_of_range(self, session: int, error: OffsetOutOfRangeError) -> None:
+        """The log lost its beginning or its end while it was read; one of an older session says nothing of this one."""
+        tp, position = next(iter(error.args[0].items()))
+        if session == self._session:
+            self._leave_unread([other for other in self._next if other.topic == tp.topic])
+            self._lose(tp, self._lost(tp, position, None))
 
     def _give_back(self, records: Iterable[TP]) -> None:
         """Read again what a fetch took that was under way when the session began.
@@ -197,9 +244,6 @@ class PositionedThread(AIOKafkaConsumerThread):
         except NoOffsetForPartitionError:
             # Raised late for a partition that had no position before the session sought one.
             return {}
-        except OffsetOutOfRangeError as error:
-            tp, position = next(iter(error.args[0].items()))
-            raise self._lost(tp, position, None) from error
 
     def _deliver(self, tp: TP, record: Any) -> Delivered:
         return self._tagged(

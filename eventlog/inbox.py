@@ -3,10 +3,10 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 
 from eventlog.delivery import Delivered, PartitionBatch, TopicPartition
-from schemas.errors import Gap
+from schemas.errors import Gap, NenrinError
 
 NOBODY = 0
 """The session of a process that owns no partition."""
@@ -30,6 +30,7 @@ class Inbox:
         self._waiting: dict[TopicPartition, deque[Delivered]] = {}
         self._expected: dict[TopicPartition, int] = {}
         self._busy: set[TopicPartition] = set()
+        self._failure: NenrinError | None = None
         self._arrived = asyncio.Event()
 
     def __len__(self) -> int:
@@ -59,12 +60,19 @@ class Inbox:
         with self._counting:
             self._session = session
             self._records = self._size = 0
+        self._failure = None
         self._expected = {place: next_ for place, next_ in positions.items() if place.topic == self.topic}
         self._waiting = {place: deque() for place in self._expected}
 
     def end(self) -> None:
         """Forget all deliveries, and take none until another session begins."""
         self.begin(NOBODY, {})
+
+    def fail(self, session: int, failure: NenrinError) -> None:
+        """Hand an error of the log to whoever takes what is there: nothing follows it in this session."""
+        if session == self._session:
+            self._failure = failure
+            self._arrived.set()
 
     def fetched(self, delivered: Delivered) -> None:
         """Count a delivery that is on its way. Called on the consumer's thread."""
@@ -91,27 +99,28 @@ class Inbox:
     async def take(self, most: int, size: int) -> list[Delivered]:
         """Wait for deliveries, and take what is there of all partitions; in order within a partition.
 
-        The caller says `done` when they are.
+        The caller says `done` when they are. Raises what `fail` was given, once, behind all deliveries.
         """
         while True:
             taken = [delivered for place in self._open() for delivered in self._pop(place, most, size)]
             if taken:
                 return taken
-            self._arrived.clear()
-            await self._arrived.wait()
+            await self._arrival()
 
-    async def batches(self, most: int, size: int) -> AsyncIterator[PartitionBatch]:
+    async def batches(self, most: int, size: int) -> AsyncGenerator[PartitionBatch]:
         """The deliveries as batches of one partition, the longest unserved first.
 
-        A batch is done when the next one is asked for. Several tasks may iterate at once: no partition is handed to
-        two of them at a time.
+        A batch is done when the next one is asked for, or the iterator closed. Several tasks may iterate at once: no
+        partition is handed to two of them at a time. Raises what `fail` was given, once, behind all deliveries.
         """
         while True:
             batch = await self._next_batch(most, size)
-            yield batch
-            self._busy.discard(batch.place)
-            self._arrived.set()  # another task may be waiting for this very partition
-            self.done(batch.deliveries)
+            try:
+                yield batch
+            finally:
+                self._busy.discard(batch.place)
+                self._arrived.set()  # another task may be waiting for this very partition
+                self.done(batch.deliveries)
 
     def done(self, deliveries: Iterable[Delivered]) -> None:
         """Make room: these deliveries are dealt with."""
@@ -125,8 +134,14 @@ class Inbox:
                     self._busy.add(place)
                     self._waiting[place] = self._waiting.pop(place)  # to the end of the order
                     return PartitionBatch(place, taken[0].session, tuple(taken))
-            self._arrived.clear()
-            await self._arrived.wait()
+            await self._arrival()
+
+    async def _arrival(self) -> None:
+        if (failure := self._failure) is not None:
+            self._failure = None
+            raise failure
+        self._arrived.clear()
+        await self._arrived.wait()
 
     def _open(self) -> list[TopicPartition]:
         return [place for place, waiting in self._waiting.items() if waiting and place not in self._busy]

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from schemas.errors import OtherIncarnation, TopicMismatch
+from eventlog.delivery import TopicPartition
+from schemas.errors import LogCut, OtherIncarnation, PositionLost, TopicMismatch
+from schemas.mending import DOCTOR, RESET_ALL
 from schemas.topics import Topic
 
 REPLICAS = 3
@@ -17,6 +19,13 @@ class Identity(msgspec.Struct, frozen=True):
     name: str
     partitions: int
     incarnation: str
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """What a partition holds: offsets from `begin` up to but without `end`, the last stable offset."""
+
+    begin: int
+    end: int
 
 
 class Described(Identity, frozen=True):
@@ -69,10 +78,7 @@ def settings_of(topic: Topic, replicas: int) -> dict[str, str]:
 def check(wanted: Topic, found: Described) -> None:
     """Raise `TopicMismatch` when a topic that exists would break positions, order or the contract's limits."""
     if found.partitions != wanted.partitions:
-        raise TopicMismatch(
-            f"topic {wanted.name} has {found.partitions} partitions, but NENRIN_PARTITIONS is {wanted.partitions}: "
-            f"set it to {found.partitions}; the number is fixed for the life of a topic"
-        )
+        raise mismatch(wanted.name, found.partitions, wanted.partitions)
     for setting, value in wanted.settings().items():
         if not _keeps(setting, value, there := found.settings.get(setting)):
             raise TopicMismatch(
@@ -81,12 +87,35 @@ def check(wanted: Topic, found: Described) -> None:
             )
 
 
+def mismatch(topic: str, found: int, expected: int) -> TopicMismatch:
+    """A topic whose number of partitions is not the one that was set."""
+    return TopicMismatch(
+        f"topic {topic} has {found} partitions, but NENRIN_PARTITIONS is {expected}: set it to {found} if that is how "
+        f"the topic was made. If partitions were added, which breaks the order of a document's events, `{DOCTOR}` says "
+        "how to go on"
+    )
+
+
+def check_position(place: TopicPartition, position: int, bounds: Bounds) -> None:
+    """Raise `PositionLost` when the log begins after a position, `LogCut` when it ends before it."""
+    if position < bounds.begin:
+        raise PositionLost(
+            f"{place}: offset {position} was to come next, but the log begins at {bounds.begin}; what lies between is "
+            f"gone: see that the topic's retention.ms is -1, then `{DOCTOR}` says how to go on"
+        )
+    if position > bounds.end:
+        raise LogCut(
+            f"{place}: offset {position} was to come next, but the log ends at {bounds.end}; events that had been read "
+            f"are gone: `{RESET_ALL}` begins anew with what is left"
+        )
+
+
 def check_incarnation(topic: str, theirs: str, current: str) -> None:
     """Raise `OtherIncarnation` when positions count offsets of a topic that has since been made anew."""
     if theirs != current:
         raise OtherIncarnation(
-            f"topic {topic} was recreated: positions are kept for its incarnation {theirs}, it is now {current}. "
-            "Restore the old topic, or rebuild what was made of it"
+            f"topic {topic} was recreated: positions are kept for its incarnation {theirs}, it is now {current}; "
+            f"`{RESET_ALL}` begins anew with what is in it now"
         )
 
 

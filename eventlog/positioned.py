@@ -40,12 +40,30 @@ def delivered(event: Any) -> tuple[Delivered, ...]:
     return message.deliveries
 
 
+class _Unknown(dict[TP, int | None]):
+    """What Faust remembers to have read: nothing, or it would drop what a new session reads again."""
+
+    def __missing__(self, tp: TP) -> None:
+        return None
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        pass
+
+    def update(self, *_: Any, **__: Any) -> None:
+        """Forget."""
+
+
 class PositionedConsumer(Consumer):
     """Claims after every assignment, and reads from where the claim says."""
 
     _thread: PositionedThread
     reading: Reading
     _session = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = _Unknown()
+        self._claiming = asyncio.Lock()
 
     def _new_consumer_thread(self) -> PositionedThread:
         self.reading = cast(PositionedTransport, self.transport).reading
@@ -56,28 +74,43 @@ class PositionedConsumer(Consumer):
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Claim what is assigned, and begin a session there."""
         with exit_on_error("claiming partitions"):
-            assigned = frozenset(self.reading.logical(tp) for tp in self._thread.assignment())
-            self._empty_inboxes()
-            async with asyncio.timeout(CLAIM_WITHIN):
-                positions = await self.reading.claim(assigned)
-            assert set(positions) == assigned, "a claim names a position for each partition and no other"
-            self._session += 1
-            for inbox in self.reading.inboxes.values():
-                inbox.begin(self._session, positions)
-            real = {self.reading.real(place): position for place, position in positions.items()}
-            try:
-                await self._thread.begin_session(self._session, real)
-            except IllegalStateError:
-                return {}  # a partition was taken away meanwhile: another assignment, and another claim, follow
-            log.info("reading", session=self._session, positions={str(place): at for place, at in positions.items()})
-            return real
+            async with asyncio.timeout(CLAIM_WITHIN), self._claiming:
+                return await self._claim()
         return {}
 
+    async def claim_again(self) -> None:
+        """Claim what is assigned once more, and begin a session there. A rebalance ends with a claim of its own."""
+        with exit_on_error("claiming partitions"):
+            async with asyncio.timeout(CLAIM_WITHIN), self._claiming:
+                if not self.app.rebalancing:
+                    await self._claim()
+
+    async def _claim(self) -> Mapping[TP, int]:
+        assigned = frozenset(self.reading.logical(tp) for tp in self._thread.assignment())
+        log.info("assigned", partitions=sorted(map(str, assigned)))
+        self._empty_inboxes()
+        positions = await self.reading.claim(assigned)
+        assert set(positions) <= assigned, "a claim names no partition but those that it was asked for"
+        self._session += 1
+        for inbox in self.reading.inboxes.values():
+            inbox.begin(self._session, positions)
+        real = {self.reading.real(place): position for place, position in positions.items()}
+        try:
+            await self._thread.begin_session(self._session, real)
+        except IllegalStateError:
+            return {}  # a partition was taken away meanwhile: another assignment, and another claim, follow
+        log.info("reading", session=self._session, positions={str(place): at for place, at in positions.items()})
+        return real
+
     async def let_go(self) -> None:
-        """Forget what waits, and have the process finish what it is writing."""
+        """Forget what waits, and have the process finish what it is writing.
+
+        A claim under way is finished first: one that went on after this would take partitions from their next owner.
+        """
         with exit_on_error("releasing partitions"):
-            self._empty_inboxes()
-            await self.reading.release()
+            async with self._claiming:
+                self._empty_inboxes()
+                await self.reading.release()
 
     def _empty_inboxes(self) -> None:
         for inbox in self.reading.inboxes.values():

@@ -20,14 +20,22 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs f
 
 from eventlog import planning
 from eventlog.connection import KafkaSettings
-from eventlog.planning import Described, Identity, Plan, check, settings_of
+from eventlog.planning import Bounds, Described, Identity, Plan, check, settings_of
 from schemas.errors import LogAway, TopicMismatch
+from schemas.mending import INIT
 from schemas.topics import Topic
 
 T = TypeVar("T")
 
 ANSWER_WITHIN = 15.0
 """Seconds that the cluster has to answer a question about topics, or to make one, where the asker says nothing."""
+
+
+_ELECTING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+
+
+class _Leaderless(LogAway):
+    """Nobody leads a partition at this moment."""
 
 
 class Topics:
@@ -41,10 +49,10 @@ class Topics:
 
     async def identify(self, *names: str) -> list[Identity]:
         """Which incarnation each topic is, in the order asked for. Raises `TopicMismatch` when one does not exist."""
-        there = await self._there(names)
+        there = await self.there(names)
         for name in names:
             if name not in there:
-                raise TopicMismatch(f"topic {self._kafka.real(name)} does not exist: run `nenrin init`")
+                raise TopicMismatch(f"topic {self._kafka.real(name)} does not exist: run `{INIT}`")
         return [there[name] for name in names]
 
     async def heads(self, identities: Iterable[Identity]) -> Mapping[tuple[str, int], int]:
@@ -64,6 +72,36 @@ class Topics:
             for place, future in asked.items()
         }
 
+    async def bounds(self, identities: Iterable[Identity]) -> Mapping[tuple[str, int], Bounds]:
+        """Where every partition begins, and where those who read committed find its end. Raises `TopicMismatch`."""
+        wanted = [(identity.name, partition) for identity in identities for partition in range(identity.partitions)]
+        earliest, latest = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        begins, ends = await self._offsets(wanted, earliest), await self._offsets(wanted, latest)
+        return {place: Bounds(begins[place], ends[place]) for place in wanted}
+
+    async def _offsets(self, wanted: Sequence[tuple[str, int]], spec: OffsetSpec) -> Mapping[tuple[str, int], int]:
+        """Waits for partitions that have no leader yet: those of a topic that was made a moment ago."""
+        deadline = asyncio.get_running_loop().time() + self._within
+        while True:
+            try:
+                return await self._ask_offsets(wanted, spec)
+            except _Leaderless:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.05)
+
+    async def _ask_offsets(self, wanted: Iterable[tuple[str, int]], spec: OffsetSpec) -> Mapping[tuple[str, int], int]:
+        places = {TopicPartition(self._kafka.real(name), partition): spec for name, partition in wanted}
+        if not places:
+            return {}
+        asked = self._admin.list_offsets(
+            places, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._within
+        )
+        return {
+            (self._kafka.logical(place.topic), place.partition): (await self._answer(future)).offset
+            for place, future in asked.items()
+        }
+
     async def describe(self, *names: str) -> list[Described]:
         """Describe topics whole, in the order asked for. Raises `TopicMismatch` when one does not exist."""
         identities = await self.identify(*names)
@@ -72,7 +110,7 @@ class Topics:
 
     async def find(self, names: Sequence[str]) -> dict[str, Described]:
         """Describe those topics that exist."""
-        there = await self._there(names)
+        there = await self.there(names)
         settings = await self._settings(there)
         return {name: _described(identity, settings) for name, identity in there.items()}
 
@@ -100,16 +138,30 @@ class Topics:
         settings = settings_of(topic, plan.replicas)
         return NewTopic(self._kafka.real(topic.name), topic.partitions, plan.replicas, config=settings)
 
+    async def remove(self, name: str) -> None:
+        """Delete a topic with all that is in it, and return when the cluster has forgotten it; none there will do."""
+        real = self._kafka.real(name)
+        removed = self._admin.delete_topics([real], operation_timeout=self._within, request_timeout=self._within)
+        await self._answer(removed[real], unless=KafkaError.UNKNOWN_TOPIC_OR_PART)
+        async with asyncio.timeout(self._within):
+            while await self.there([name]):  # noqa: ASYNC110  # a broker sets no event
+                await asyncio.sleep(0.05)
+
     async def _until_made(self, plan: Plan) -> None:
         """A broker answers a creation before it knows the topic itself."""
         wanted = {topic.name: topic for topic in plan.missing}
-        async with asyncio.timeout(self._within):
-            while len(found := await self.find(list(wanted))) < len(wanted):  # noqa: ASYNC110  # a broker sets no event
-                await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(self._within):
+                while len(found := await self.find(list(wanted))) < len(wanted):  # noqa: ASYNC110  # a broker sets no event
+                    await asyncio.sleep(0.05)
+        except TimeoutError as error:
+            what = f"Kafka at {self._kafka.bootstrap} took on {', '.join(wanted)}"
+            raise LogAway("unknown", f"{what}, and did not show them within {self._within:g} s: try again") from error
         for name, topic in wanted.items():
             check(topic, found[name])
 
-    async def _there(self, names: Iterable[str]) -> dict[str, Identity]:
+    async def there(self, names: Iterable[str]) -> dict[str, Identity]:
+        """Which incarnation each topic is, of those that exist."""
         real = {self._kafka.real(name): name for name in names}
         asked = self._admin.describe_topics(TopicCollection(list(real)), request_timeout=self._within)
         answers: dict[str, TopicDescription | None] = {
@@ -148,7 +200,9 @@ class Topics:
 
     def _translated(self, error: KafkaError) -> LogAway | TopicMismatch:
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            return TopicMismatch(f"a topic is no longer at {self._kafka.bootstrap}: run `nenrin init`")
+            return TopicMismatch(f"a topic is no longer at {self._kafka.bootstrap}: run `{INIT}`")
+        if error.code() in _ELECTING:
+            return _Leaderless("not_written", f"a partition at {self._kafka.bootstrap} has no leader: {error.str()}")
         # a client that lost its broker can wait for a controller for ever, while a new one is answered at once
         self._admin = _client(self._kafka)
         message = f"Kafka at {self._kafka.bootstrap} did not answer about its topics: {error.str()} ({error.name()})"

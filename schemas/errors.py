@@ -12,10 +12,12 @@ NenrinError
 ├── UndecodableRecord       a derived record that no embedder of ours can have written
 ├── TopicMismatch           a topic is absent, or its partitions or settings are not what they were
 ├── PositionLost            the log no longer holds the offset that a position asks for
+│   └── LogCut              the log ends before a position: it lost records that had been read
 ├── GenerationMissing       a generation that does not exist (any more)
 ├── GenerationOutdated      a generation whose tables another version of Nenrin made
 ├── DatabaseAway            Postgres cannot be reached or is shutting down; try again
 ├── DataRefused             Postgres will not store or compare these values
+├── TooManyParked           more events can't be folded than the limit allows: somebody has to look
 ├── LogAway                 Kafka cannot be reached; carries the outcome of a write
 └── StackError              the embedded stack cannot start; says what to do
 """
@@ -69,6 +71,10 @@ class PositionLost(NenrinError):
     """The log begins after the position: events between are gone, so the projection cannot go on."""
 
 
+class LogCut(PositionLost):
+    """The log ends before the position. Whatever gets the lost offsets next are other events."""
+
+
 class GenerationMissing(NenrinError):
     """A generation of a projection that does not exist, or no longer."""
 
@@ -78,11 +84,22 @@ class GenerationOutdated(NenrinError):
 
 
 class DatabaseAway(NenrinError):
-    """Postgres cannot be reached, or ended the connection. Nothing is known to be wrong with the data."""
+    """Postgres cannot be reached, or ended the connection. Nothing is known to be wrong with the data.
+
+    `advice` says why, and what to do, where that is known: it is fit to show to whoever asked.
+    """
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(f"{message}; {advice}" if advice else message)
+        self.advice = advice
 
 
 class DataRefused(NenrinError):
     """Postgres will not take these values: a fault of the data, not of the machine."""
+
+
+class TooManyParked(NenrinError):
+    """A projection has reached its limit of parked events, and waits until some are dealt with."""
 
 
 class LogAway(NenrinError):

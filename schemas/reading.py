@@ -22,10 +22,20 @@ def read(raw: bytes, shape: type[T]) -> T:
     try:
         # all of it: the decoder passes over the bytes of members that it ignores
         return msgspec.json.decode(raw.decode(), type=shape)
-    except msgspec.ValidationError as error:
-        raise _wrong_shape(str(error)) from error
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        try:
+            return _last_ones(raw, shape)
+        except (ValueError, RecursionError):
+            pass
+        if isinstance(error, msgspec.ValidationError):
+            raise _wrong_shape(str(error)) from error
         raise _wrong_json(raw, str(error)) from error
+
+
+def _last_ones(raw: bytes, shape: type[T]) -> T:
+    """Of members given twice the last one counts, whatever the others are: so most readers have it, but not msgspec."""
+    once_each = json.dumps(json.loads(raw.decode(), parse_constant=int))
+    return msgspec.json.decode(once_each, type=shape)
 
 
 def _wrong_shape(message: str) -> InvalidInput:
@@ -40,14 +50,13 @@ def _wrong_shape(message: str) -> InvalidInput:
 def _wrong_json(raw: bytes, message: str) -> InvalidInput:
     """Say which member is at fault, which the fast decoder does not: a second, slow look, at bad input only."""
     try:
-        value = json.loads(raw.decode())
+        return next(_faults(json.loads(raw.decode())), InvalidInput("", message))
     except UnicodeDecodeError as error:
         return InvalidInput("", f"not UTF-8: byte {error.start}")
     except RecursionError:
         return InvalidInput("", "nested too deeply")
     except ValueError as error:
         return InvalidInput("", f"not JSON: {error}")
-    return next(_faults(value), InvalidInput("", message))
 
 
 def _faults(value: object, path: str = "") -> Iterator[InvalidInput]:

@@ -145,8 +145,8 @@ def check(wanted: Version, seen: Version) -> None:
         ours = seen.incarnations.get(topic)
         if theirs is not None and ours is not None and theirs != ours:
             raise OtherIncarnation(
-                f"the token counts offsets of {topic} in incarnation {theirs[:40]}, which no longer exists; "
-                f"the topic is now {ours}: forget the token and read again"
+                f"the token counts offsets of {topic} in incarnation {theirs[:40]}, this answer those of "
+                f"{ours}: the topic was recreated; forget the older of the two, and read again"
             )
         for partition in wanted.offsets.get(topic, {}):
             if partition not in here:

@@ -1,12 +1,13 @@
 """The inbox: order, bounds, sessions."""
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 
 from eventlog.delivery import Delivered, PartitionBatch, TopicPartition
 from eventlog.inbox import Inbox
-from schemas.errors import Gap
+from schemas.errors import Gap, PositionLost
 from schemas.records import Record
 
 FIRST = TopicPartition("documents", 0)
@@ -104,3 +105,30 @@ async def test_partitions_take_turns() -> None:
     inbox = inbox_with(delivery(0), delivery(1), delivery(2), delivery(0, SECOND))
     batches = inbox.batches(1, 1_000_000)
     assert [(await anext(batches)).place for _ in range(4)] == [FIRST, SECOND, FIRST, FIRST]
+
+
+async def test_an_error_of_the_log_comes_behind_what_was_read_and_once() -> None:
+    """Whoever takes the deliveries hears of it; one of another session is not theirs, a new session begins without."""
+    inbox = inbox_with(delivery(0))
+    inbox.fail(7, PositionLost("another session's"))
+    inbox.fail(1, PositionLost("gone"))
+    assert await inbox.take(10, 1_000_000) == [delivery(0)]
+    with pytest.raises(PositionLost, match="gone"):
+        await inbox.take(10, 1_000_000)
+    waiting = asyncio.create_task(inbox.take(10, 1_000_000))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    inbox.fail(1, PositionLost("again"))
+    inbox.begin(2, {FIRST: 1})
+    arrive(inbox, delivery(1, session=2))
+    assert (await waiting)[0].session == 2
+
+
+async def test_who_gives_up_in_the_middle_of_a_batch_leaves_its_partition_free() -> None:
+    """A projection that stopped goes on in its next session with every partition."""
+    inbox = inbox_with(delivery(0))
+    async with aclosing(inbox.batches(1, 1_000_000)) as batches:
+        await anext(batches)
+    inbox.begin(2, {FIRST: 0})
+    arrive(inbox, delivery(0, session=2))
+    assert (await anext(inbox.batches(1, 1_000_000))).place == FIRST

@@ -9,7 +9,7 @@ import aiokafka
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from eventlog.app import App, create_app
+from eventlog.app import App, begin_again, create_app
 from eventlog.connection import KafkaSettings
 from eventlog.delivery import Delivered, TopicPartition
 from eventlog.inbox import Inbox
@@ -32,6 +32,7 @@ class Reader:
         self.claims: list[frozenset[TopicPartition]] = []
         self.taken: list[Delivered] = []
         self.values: list[bytes | None] = []
+        self.lost: PositionLost | None = None
 
     async def claim(self, assignment: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Go on where each partition was left."""
@@ -42,12 +43,15 @@ class Reader:
         """Nothing to finish."""
 
     async def work(self) -> None:
-        """Take for ever; each delivery moves its partition's position."""
-        async for batch in self.inbox.batches(100, 1_000_000):
-            assert batch.since == self.positions.get(batch.place, 0)
-            self.positions[batch.place] = batch.next
-            self.taken += batch.deliveries
-            self.values += [record.value for record in batch.records()]
+        """Take for ever, or until nothing can follow; each delivery moves its partition's position."""
+        try:
+            async for batch in self.inbox.batches(100, 1_000_000):
+                assert batch.since == self.positions.get(batch.place, 0)
+                self.positions[batch.place] = batch.next
+                self.taken += batch.deliveries
+                self.values += [record.value for record in batch.records()]
+        except PositionLost as lost:
+            self.lost = lost
 
     async def until(self, reached: Callable[["Reader"], bool]) -> None:
         """Wait for something to become true."""
@@ -64,19 +68,6 @@ def topic(kafka: str, topic_prefix: str) -> str:
     """The topic that is read, by its real name: two partitions."""
     make_topic(kafka, topic_prefix + TOPIC, 2)
     return topic_prefix + TOPIC
-
-
-@pytest.fixture
-def ended(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
-    """What would have ended the process."""
-    errors: list[BaseException] = []
-
-    def end_process(_: str, error: BaseException) -> None:
-        errors.append(error)
-        raise error
-
-    monkeypatch.setattr("eventlog.ending.end_process", end_process)
-    return errors
 
 
 @pytest.fixture
@@ -190,9 +181,7 @@ async def test_compressed_records_are_read(kafka: str, topic: str, started: Star
     assert set(reader.values) == {codec.encode() * 100 for codec in codecs}
 
 
-async def test_a_position_before_the_beginning_is_lost(
-    kafka: str, topic: str, started: Started, ended: list[BaseException]
-) -> None:
+async def test_a_position_before_the_beginning_is_lost(kafka: str, topic: str, started: Started) -> None:
     """Records deleted before they were read can't be folded: that is said, never skipped."""
     write(kafka, topic, [b"a", b"b", b"c"])
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
@@ -200,21 +189,62 @@ async def test_a_position_before_the_beginning_is_lost(
     await admin.delete_records({aiokafka.TopicPartition(topic, 0): RecordsToDelete(before_offset=2)})
     await admin.close()
     async with started({FIRST: 1}) as reader:
-        await reader.until(lambda _: bool(ended))
-    assert isinstance(ended[0], PositionLost)
-    assert "documents/0: offset 1 was to come next, but the log begins at 2" in str(ended[0])
+        await reader.until(lambda reader: reader.lost is not None)
+    assert reader.values == []
+    assert "documents/0: offset 1 was to come next, but the log begins at 2" in str(reader.lost)
+
+
+async def test_a_topic_that_cannot_be_read_leaves_the_others_reading(kafka: str, topic_prefix: str, topic: str) -> None:
+    """One topic's position is lost, another's partitions are not claimed: what is left is read, and read again later.
+
+    A claim made anew, without any rebalance, reads on what was lost and what was left out.
+    """
+    make_topic(kafka, topic_prefix + "other", 1)
+    make_topic(kafka, topic_prefix + "third", 1)
+    write(kafka, topic, [b"a"])
+    write(kafka, topic_prefix + "other", [b"b"])
+    write(kafka, topic_prefix + "third", [b"c"])
+    reader, lost, left_out = Reader({}), Reader({}), Reader({})
+    lost.inbox, left_out.inbox = Inbox("other"), Inbox("third")
+    position, leaving_out = {TopicPartition("other", 0): 7}, True
+
+    async def claim(assigned: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
+        reader.claims.append(assigned)
+        read = [place for place in assigned if not (leaving_out and place.topic == "third")]
+        return {place: position.get(place, reader.positions.get(place, 0)) for place in read}
+
+    settings = KafkaSettings(kafka, topic_prefix=topic_prefix)
+    app = create_app("reader", settings, [each.inbox for each in (reader, lost, left_out)], claim, reader.release)
+    running = [asyncio.create_task(work) for work in (app.start(), reader.work(), lost.work(), left_out.work())]
+    await reader.until(lambda reader: reader.values == [b"a"])
+    await lost.until(lambda lost: lost.lost is not None)
+    write(kafka, topic, [b"more"])
+    await reader.until(lambda reader: reader.values == [b"a", b"more"])
+    assert (lost.values, left_out.values) == ([], [])
+    position.clear()
+    leaving_out = False
+    running.append(asyncio.create_task(lost.work()))
+    await begin_again(app)
+    await left_out.until(lambda left_out: left_out.values == [b"c"])
+    await lost.until(lambda lost: lost.values == [b"b"])
+    write(kafka, topic, [b"most"])
+    await reader.until(lambda reader: reader.values == [b"a", b"more", b"most"])
+    assert len(reader.claims) == 2
+    for task in running[1:]:
+        task.cancel()
+    await app.stop()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 async def test_a_position_beyond_the_end_is_lost(
-    kafka: str, topic: str, started: Started, ended: list[BaseException], monkeypatch: pytest.MonkeyPatch
+    kafka: str, topic: str, started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A log shorter than what was read of it is another log, or a damaged one."""
     monkeypatch.setattr("eventlog.fetching.END_PATIENCE", 0.5)
     write(kafka, topic, [b"a"])
     async with started({FIRST: 7}) as reader:
-        await reader.until(lambda _: bool(ended))
-    assert isinstance(ended[0], PositionLost)
-    assert "the log ends at 1" in str(ended[0])
+        await reader.until(lambda reader: reader.lost is not None)
+    assert "the log ends at 1" in str(reader.lost)
 
 
 async def test_a_full_inbox_holds_back_fetching_and_nothing_is_lost(kafka: str, topic: str, topic_prefix: str) -> None:

@@ -1,0 +1,10 @@
+"""The commands that mend a position accident. Messages and `nenrin doctor` name them, so they are written once."""
+
+DOCTOR = "nenrin doctor"
+INIT = "nenrin init"
+RESET = "nenrin projections reset"
+RESET_DOCUMENTS = f"{RESET} documents"
+RESET_PASSAGES = f"{RESET} passages"
+EMBED_AGAIN = f"{RESET} passages --embed-again"
+RESET_ALL = f"{RESET} --embed-again"
+COPY = "nenrin topics copy PREFIX"
