@@ -28,15 +28,22 @@ class Connections:
         self._open: set[asyncpg.Connection] = set()
         self._idle: list[asyncpg.Connection] = []
         self._ending: set[asyncio.Task[None]] = set()
+        self._away: DatabaseAway | None = None
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         """Run a statement. Raises what `translated` makes of the driver's errors; `DatabaseAway` when none is free."""
+        self._refuse_if_away()
         with translated():
             await self._place()
             try:
+                self._refuse_if_away()  # whoever waited for a place need not wait for a connection too
                 return await self._run(sql, values)
             finally:
                 self._places.release()
+
+    def _refuse_if_away(self) -> None:
+        if self._away is not None:
+            raise DatabaseAway(str(self._away))
 
     async def _place(self) -> None:
         if not self._places.locked():
@@ -80,6 +87,12 @@ class Connections:
         ending = asyncio.ensure_future(_end(connection))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
+
+    def away(self, why: DatabaseAway | None) -> None:
+        """Postgres doesn't answer: end what waits for it, and refuse everything at once. None: it does."""
+        self._away = why
+        if why is not None:
+            self.terminate()
 
     def terminate(self) -> None:
         """Close all of them now."""

@@ -1,6 +1,7 @@
 """What the heads probe keeps: how far the log reaches, and how old the first event is that a projection still lacks.
 
-Both are written in one transaction, so that a reader never pairs a new head with an old age.
+Both are written in one statement, so that a reader never pairs a new head with an old age. What a probe saw before
+another one looked, it does not write over what that one saw: it may have been frozen in between.
 """
 
 from collections.abc import Mapping
@@ -12,30 +13,46 @@ import msgspec
 from projections.database import translated
 from projections.generations.tables import schema_of
 
+_NOW = "SELECT clock_timestamp()"
 _GENERATIONS = "SELECT projection, generation FROM nenrin.generations ORDER BY projection, generation"
-_POSITIONS = "SELECT topic, partition, next, incarnation FROM {schema}.positions"
-_HEADS = """
-INSERT INTO nenrin.heads AS h (topic, partition, head, incarnation, observed_at)
-SELECT topic, partition, head, incarnation, clock_timestamp()
-FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[]) AS seen(topic, partition, head, incarnation)
-ON CONFLICT (topic, partition) DO UPDATE
-SET head = excluded.head, incarnation = excluded.incarnation, observed_at = excluded.observed_at
+_POSITIONS = """
+SELECT p.topic, p.partition, p.next, p.incarnation,
+    CASE WHEN h.head > p.next AND o.position <= p.next THEN floor(1000 * extract(epoch FROM o.produced_at))::bigint END
+        AS older,
+    CASE WHEN h.head <= p.next THEN floor(1000 * extract(epoch FROM h.observed_at))::bigint END AS unwritten
+FROM {schema}.positions p
+LEFT JOIN nenrin.heads h ON h.topic = p.topic AND h.partition = p.partition AND h.incarnation = p.incarnation
+LEFT JOIN nenrin.oldest o
+    ON o.projection = $1 AND o.generation = $2 AND o.topic = p.topic AND o.partition = p.partition
 """
-_OLDEST = """
-INSERT INTO nenrin.oldest AS o (projection, generation, topic, partition, position, produced_at)
-SELECT projection, generation, topic, partition, position, coalesce(produced_at, clock_timestamp())
-FROM unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::bigint[], $6::timestamptz[])
+# An observation from the future is one of a clock that was set back since: it would never be replaced.
+_OBSERVE = """
+WITH kept AS (
+    INSERT INTO nenrin.heads AS h (topic, partition, head, incarnation, observed_at)
+    SELECT topic, partition, head, incarnation, $1
+    FROM unnest($2::text[], $3::int[], $4::bigint[], $5::text[]) AS seen(topic, partition, head, incarnation)
+    ORDER BY topic, partition
+    ON CONFLICT (topic, partition) DO UPDATE
+    SET head = excluded.head, incarnation = excluded.incarnation, observed_at = excluded.observed_at
+    WHERE h.observed_at < excluded.observed_at OR h.observed_at > clock_timestamp()
+    RETURNING topic, partition
+)
+INSERT INTO nenrin.oldest (projection, generation, topic, partition, position, produced_at)
+SELECT projection, generation, topic, partition, position, produced_at
+FROM unnest($6::text[], $7::int[], $8::text[], $9::int[], $10::bigint[], $11::timestamptz[])
     AS seen(projection, generation, topic, partition, position, produced_at)
-ON CONFLICT (projection, generation, topic, partition) DO UPDATE SET
-    position = excluded.position,
-    -- behind markers alone there is no record to date: the time at which they were first seen is kept
-    produced_at = CASE WHEN o.position = excluded.position THEN least(o.produced_at, excluded.produced_at)
-        ELSE excluded.produced_at END
+JOIN kept USING (topic, partition)
+ON CONFLICT (projection, generation, topic, partition) DO UPDATE
+SET position = excluded.position, produced_at = excluded.produced_at
 """
 
 
 class Tracked(msgspec.Struct, frozen=True):
-    """Where a generation stands in one partition of its source."""
+    """Where a generation stands in one partition of its source, and what earlier looks say of the records from there.
+
+    They were written after `older`, the time of an earlier record of the same lag, and after `unwritten`, a time at
+    which the log did not reach beyond the position. Milliseconds since 1970; None where there is no such time.
+    """
 
     projection: str
     generation: int
@@ -43,13 +60,26 @@ class Tracked(msgspec.Struct, frozen=True):
     partition: int
     next: int
     incarnation: str
+    older: int | None = None
+    unwritten: int | None = None
 
 
 class Oldest(msgspec.Struct, frozen=True):
-    """The first record at or after a position. `produced_at`: the broker's time in ms, None behind markers alone."""
+    """No record at or after `position` was written before `produced_at`, in milliseconds since 1970.
+
+    Where there is a record, it is the broker's time of the first one. A position beyond the head that was seen with it
+    says that the log has lost its end.
+    """
 
     position: int
-    produced_at: int | None
+    produced_at: int
+
+
+async def now(connection: asyncpg.Connection) -> datetime:
+    """The time by the database's clock. Raises `DatabaseAway`."""
+    with translated():
+        time: datetime = await connection.fetchval(_NOW)
+        return time
 
 
 async def positions(connection: asyncpg.Connection) -> list[Tracked]:
@@ -57,43 +87,36 @@ async def positions(connection: asyncpg.Connection) -> list[Tracked]:
     with translated():
         generations = await connection.fetch(_GENERATIONS)
         return [
-            Tracked(projection, generation, row["topic"], row["partition"], row["next"], row["incarnation"])
+            Tracked(projection, generation, *row)
             for projection, generation in generations
-            for row in await connection.fetch(_POSITIONS.format(schema=schema_of(projection, generation)))
+            for row in await connection.fetch(
+                _POSITIONS.format(schema=schema_of(projection, generation)), projection, generation
+            )
         ]
 
 
 async def observe(
     connection: asyncpg.Connection,
+    observed_at: datetime,
     heads: Mapping[tuple[str, int], int],
     incarnations: Mapping[str, str],
     oldest: Mapping[tuple[str, int, str, int], Oldest],
 ) -> None:
     """Record one look at the log: high watermarks by (topic, partition), and by (projection, generation, topic,
-    partition) the oldest unapplied record. Both or neither. Raises `DatabaseAway`.
+    partition) the oldest unapplied record. `observed_at`: the database's time before the heads were asked for.
+
+    A partition that was observed later than that keeps what it has. Raises `DatabaseAway`.
     """
+    ages = list(zip(*oldest, strict=True)) or [()] * 4
     with translated():
-        async with connection.transaction():
-            await connection.execute(
-                _HEADS,
-                [topic for topic, _ in heads],
-                [partition for _, partition in heads],
-                list(heads.values()),
-                [incarnations[topic] for topic, _ in heads],
-            )
-            if oldest:
-                await _observe_oldest(connection, oldest)
-
-
-async def _observe_oldest(connection: asyncpg.Connection, oldest: Mapping[tuple[str, int, str, int], Oldest]) -> None:
-    columns = list(zip(*oldest, strict=True))
-    await connection.execute(
-        _OLDEST,
-        *[list(column) for column in columns],
-        [seen.position for seen in oldest.values()],
-        [_time(seen.produced_at) for seen in oldest.values()],
-    )
-
-
-def _time(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+        await connection.execute(
+            _OBSERVE,
+            observed_at,
+            [topic for topic, _ in heads],
+            [partition for _, partition in heads],
+            list(heads.values()),
+            [incarnations[topic] for topic, _ in heads],
+            *ages,
+            [seen.position for seen in oldest.values()],
+            [datetime.fromtimestamp(seen.produced_at / 1000, UTC) for seen in oldest.values()],
+        )

@@ -47,6 +47,10 @@ class Partition(msgspec.Struct, frozen=True, array_like=True):
     oldest_position: int | None = None
     oldest_at: float | None = None
 
+    def observed(self, now: float) -> bool:
+        """Whether the head was seen a moment ago, by the database's clock."""
+        return self.observed_at is not None and 0 <= now - self.observed_at <= OBSERVED_WITHIN
+
     @property
     def unapplied(self) -> int:
         """Offsets between the position and the head; 0 where no head was ever seen."""
@@ -54,13 +58,16 @@ class Partition(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """What every read returns beside its rows. `live` is the pointer's value, `now` the database's clock."""
+    """What every read returns beside its rows. `live` is the pointer's value, `now` the database's clock, `heads` the
+    number of partitions that the probe has seen in the incarnation of the topic that is folded.
+    """
 
     live: int
     now: float
     parked: int
     partitions: tuple[Partition, ...]
     encoder: str | None = None
+    heads: int = 0
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -109,15 +116,26 @@ def lag_of(frame: Frame) -> Lag:
 
 def _known(frame: Frame) -> bool:
     claimed = any(partition.epoch for partition in frame.partitions)
-    return claimed and all(_observed(partition, frame.now) for partition in frame.partitions)
+    whole = frame.heads <= len(frame.partitions)  # of partitions that are not folded there is no lag to tell
+    return claimed and whole and all(_observed(partition, frame.now) for partition in frame.partitions)
 
 
 def _observed(partition: Partition, now: float) -> bool:
-    if partition.observed_at is None or now - partition.observed_at > OBSERVED_WITHIN:
+    if not partition.observed(now):
         return False
-    if partition.head_incarnation != partition.incarnation:
+    if partition.head_incarnation != partition.incarnation or _lost(partition):
         return False
     return not partition.unapplied or _dated(partition)
+
+
+def _lost(partition: Partition) -> bool:
+    """Whether the log was seen to end before the position: what was applied is no longer there.
+
+    Heads only grow, and the probe reads positions before it reads heads. A position moves past an older head all the
+    time; one that the probe saw with a lower head does not.
+    """
+    seen, head = partition.oldest_position, partition.head
+    return seen is not None and head is not None and head < seen <= partition.next
 
 
 def _dated(partition: Partition) -> bool:

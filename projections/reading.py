@@ -4,6 +4,7 @@ A read model says how its rows are found (a `Shape`); this adds the frame: the p
 log's ends and the parked events, all in the snapshot that the rows come from.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -15,14 +16,15 @@ import msgspec
 from projections.connections import Connections
 from projections.control.tables import READER
 from projections.database import prepare
-from projections.generations.tables import schema_of
+from projections.generations.tables import UNRESOLVED, schema_of
 from projections.lag import Frame, Lag, StateName, lag_of, observed_at, version_of
+from projections.pulse import Pulse
 from schemas.errors import DatabaseAway, GenerationMissing
 from schemas.fields import Instant, Natural, Seconds
 from schemas.versions import Token, Version
 
 CONNECTIONS = 16
-CONNECT_WITHIN = 5.0
+CONNECT_WITHIN = 4.0
 ANSWER_WITHIN = 15.0
 
 # Statements are prepared once and run with any parameters, so their plans must not hang on guesses about these:
@@ -59,7 +61,11 @@ SELECT json_build_object(
     'live', (SELECT live FROM nenrin.projections WHERE name = '{projection}'),
     'encoder', (SELECT encoder FROM nenrin.generations WHERE projection = '{projection}' AND generation = {number}),
     'now', extract(epoch FROM clock_timestamp()),
-    'parked', (SELECT count(*) FROM {schema}.parked WHERE resolved_by IS NULL),
+    'heads', (
+        SELECT count(*) FROM {schema}.positions p
+        JOIN nenrin.heads h ON h.topic = p.topic AND h.incarnation = p.incarnation WHERE p.partition = 0
+    ),
+    'parked', (SELECT count(*) FROM {schema}.parked WHERE {unresolved}),
     'partitions', (
         SELECT json_agg(json_build_array(
             p.topic, p.partition, p.next, p.epoch, p.incarnation, extract(epoch FROM p.committed_at),
@@ -134,6 +140,11 @@ class Answer(msgspec.Struct, frozen=True):
     rows: tuple[bytes, ...]
     traceparents: tuple[str | None, ...] = ()
 
+    @property
+    def ends_in_the_past(self) -> bool:
+        """Whether no projector feeds the generation any more: what it lacks it will lack for ever."""
+        return self.generation.number < self.generation.live
+
     def projection(self) -> bytes:
         """`standing` as JSON."""
         return _encode(self.standing)
@@ -165,7 +176,9 @@ def rfc3339(seconds: float) -> str:
 
 def frame_of(generation: Generation) -> str:
     """SQL for the frame of a generation, as one JSON value."""
-    return _FRAME.format(projection=generation.projection, number=generation.number, schema=generation.schema)
+    return _FRAME.format(
+        projection=generation.projection, number=generation.number, schema=generation.schema, unresolved=UNRESOLVED
+    )
 
 
 def statement(shape: Shape, generation: Generation) -> str:
@@ -183,8 +196,10 @@ class Reader:
     Postgres may be away when it begins, and go and come back.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, advice: Callable[[], str] = str) -> None:
+        """`advice` says why Postgres may be away, where somebody knows; "" otherwise."""
         self._dsn = dsn
+        self._advice = advice
         self._connections: Connections | None = None
         self._generations: dict[str, dict[int, Generation]] = {}
         self._statements: dict[tuple[Shape, Generation], str] = {}
@@ -193,9 +208,11 @@ class Reader:
     async def reading(self) -> AsyncIterator["Reader"]:
         """Be able to read, while the context lasts."""
         self._connections = Connections(self._connect, CONNECTIONS)
+        feeling = asyncio.create_task(Pulse(self._connect, self._connections.away).feel(), name="pulse of Postgres")
         try:
             yield self
         finally:
+            feeling.cancel()
             self._connections.terminate()
             self._connections = None
 
@@ -252,7 +269,10 @@ class Reader:
         """Run a statement. Raises `DatabaseAway`, `GenerationMissing`."""
         if self._connections is None:
             raise DatabaseAway("nothing is connected: reads happen inside `reading`")
-        return await self._connections.fetch(sql, *values)
+        try:
+            return await self._connections.fetch(sql, *values)
+        except DatabaseAway as error:
+            raise DatabaseAway(str(error), self._advice()) from error
 
     def forget(self) -> None:
         """Forget which generations there are; the next question looks again."""

@@ -29,12 +29,20 @@ def lagging(tracked: Iterable[Tracked], heads: Mapping[Place, int]) -> list[Trac
     return [one for one in tracked if one.next < heads.get((one.topic, one.partition), 0)]
 
 
+def beyond(tracked: Iterable[Tracked], heads: Mapping[Place, int], now: int) -> dict[Key, Oldest]:
+    """Those whose position lies beyond these heads, which were read after it: the log has lost its end.
+
+    At `now` (ms) nothing was written at their positions.
+    """
+    ends = ((one, heads.get((one.topic, one.partition))) for one in tracked)
+    return {key_of(one): Oldest(one.next, now) for one, head in ends if head is not None and one.next > head}
+
+
 class Ages:
     """What is known of the records at the generations' positions, from one look to the next."""
 
     def __init__(self) -> None:
         self._stretches: dict[Place, list[Stretch]] = {}
-        self._oldest: dict[Key, Oldest] = {}
 
     def unread(self, behind: Iterable[Tracked], heads: Mapping[Place, int]) -> dict[Place, tuple[int, int]]:
         """What must be read to know the ages: for each partition the lowest position in question, and its head."""
@@ -53,28 +61,26 @@ class Ages:
     def look(self, behind: Iterable[Tracked], heads: Mapping[Place, int]) -> Look:
         """Date the oldest unapplied record of each of `behind`.
 
-        Where it could not be read in time, the age of an older one stands in: too high, never too low. Without even
-        that, the partition's head is withheld, and readers go on with the one that they have.
+        Where its own time is not known, an earlier one stands in: an age too high, never too low. Without even that,
+        the partition's head is withheld, and readers go on with the one that they have.
         """
         oldest: dict[Key, Oldest] = {}
         withheld: set[Place] = set()
         for one in behind:
-            found = self._dated(one, heads[one.topic, one.partition]) or self._oldest.get(key_of(one))
-            if found is None:
+            if (time := self._written(one, heads[one.topic, one.partition])) is None:
                 withheld.add((one.topic, one.partition))
             else:
-                oldest[key_of(one)] = found
-        self._oldest = oldest
+                oldest[key_of(one)] = Oldest(one.next, time)
         return Look({place: head for place, head in heads.items() if place not in withheld}, oldest)
 
-    def _dated(self, one: Tracked, head: int) -> Oldest | None:
+    def _written(self, one: Tracked, head: int) -> int | None:
         match self._first(one, head):
             case Record(time=time):
-                return Oldest(one.next, time)
-            case MarkersOnly():
-                return Oldest(one.next, None)
+                return time
+            case MarkersOnly():  # no consumer is shown their times
+                return one.unwritten if one.older is None else one.older
             case Unread():
-                return None
+                return one.older
 
     def _first(self, one: Tracked, head: int) -> Record | MarkersOnly | Unread:
         for stretch in self._stretches.get((one.topic, one.partition), ()):

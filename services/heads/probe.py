@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from datetime import datetime
 
 import asyncpg
 from prometheus_client import CollectorRegistry
@@ -13,7 +14,7 @@ from eventlog.topics import Topics
 from projections import heads as kept
 from projections.heads import Tracked
 from schemas import topics
-from services.heads.ages import Ages, Place, lagging
+from services.heads.ages import Ages, Place, beyond, lagging
 from services.heads.metrics import Metrics
 from services.heads.reader import Reader
 
@@ -51,14 +52,21 @@ class Probe:
             await asyncio.sleep(started + INTERVAL - time.monotonic())
 
     async def look(self) -> None:
-        """Take one look, and record it."""
+        """Take one look, and record it.
+
+        Time and positions come before the heads: whatever happens in between, frozen or not, an observation is never
+        younger than it says, and a position beyond its head is one that the log has lost.
+        """
+        began = await kept.now(self._connection)
+        tracked = self._of_this_incarnation(await kept.positions(self._connection))
         if (heads := await self._heads()) is None:
             return
-        behind = lagging(self._of_this_incarnation(await kept.positions(self._connection)), heads)
+        behind = lagging(tracked, heads)
         if wanted := self._ages.unread(behind, heads):
             self._ages.learn(await self._reader.stretches(wanted, READING))
         seen = self._ages.look(behind, heads)
-        await kept.observe(self._connection, seen.heads, self._incarnations(), seen.oldest)
+        oldest = {**seen.oldest, **beyond(tracked, heads, milliseconds(began))}
+        await kept.observe(self._connection, began, seen.heads, self._incarnations(), oldest)
         self._metrics.recorded()
 
     async def _heads(self) -> Mapping[Place, int] | None:
@@ -83,3 +91,8 @@ class Probe:
 def places_of(identity: Identity) -> list[Place]:
     """The partitions of a topic."""
     return [(identity.name, partition) for partition in range(identity.partitions)]
+
+
+def milliseconds(time: datetime) -> int:
+    """A time as the broker counts it, since 1970."""
+    return int(time.timestamp() * 1000)

@@ -5,9 +5,10 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from eventlog.connection import KafkaSettings
+from eventlog.consumer import Consumer
 from services.heads.stretch import Record, Stretch
 
 Place = tuple[str, int]
@@ -17,6 +18,8 @@ FETCHED = 64 * 1024
 """Bytes of a partition a fetch: small, for one record would do; the first batch always comes whole."""
 
 STEP_MS = 10
+STEP_RECORDS = 1000
+"""A fetch of a few bytes can hold millions that are compressed."""
 
 
 class Reader:
@@ -24,7 +27,7 @@ class Reader:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = Consumer(
             **settings.aiokafka(),
             client_id="nenrin-heads",
             group_id=None,
@@ -73,7 +76,7 @@ class Reader:
         return found
 
     async def _read(self, open_: Mapping[TopicPartition, Place], found: dict[Place, Stretch]) -> None:
-        fetched = await self._consumer.getmany(*open_, timeout_ms=STEP_MS)
+        fetched = await self._consumer.getmany(*open_, timeout_ms=STEP_MS, max_records=STEP_RECORDS)
         for partition, place in open_.items():
             records = [Record(record.offset, record.timestamp) for record in fetched.get(partition, ())]
             end = records[-1].offset + 1 if records else await self._consumer.position(partition)

@@ -31,9 +31,9 @@ def partition(number: int = 0, **changes: object) -> Partition:
     return msgspec.structs.replace(applied, **changes)
 
 
-def frame(*partitions: Partition) -> Frame:
-    """A frame of these partitions."""
-    return Frame(live=1, now=NOW, parked=0, partitions=partitions)
+def frame(*partitions: Partition, heads: int = 0) -> Frame:
+    """A frame of these partitions, of `heads` that the probe has seen."""
+    return Frame(live=1, now=NOW, parked=0, partitions=partitions, heads=heads)
 
 
 def behind(number: int = 0, *, by: int = 2, age: float = 0.5, committed: float | None = 60.0) -> Partition:
@@ -84,6 +84,11 @@ CASES = [
     Case("unapplied, and no record dated", (partition(next=8),), UNKNOWN),
     Case("a later record dated", (partition(next=8, oldest_position=9, oldest_at=NOW - 1),), UNKNOWN),
     Case("no partitions at all", (), UNKNOWN),
+    Case("a head from the future: the clock was set back", (partition(observed_at=NOW + 1),), UNKNOWN),
+    Case("a log that lost its end", (partition(next=12, oldest_position=12, oldest_at=NOW - 1),), UNKNOWN),
+    Case("one partition lost its end", (partition(), partition(1, next=12, oldest_position=11)), UNKNOWN),
+    Case("made anew since it lost its end", (partition(next=0, head=0, oldest_position=12),), Lag(State.LIVE, 0, 0.0)),
+    Case("past the record dated last", (partition(next=12, oldest_position=10),), Lag(State.LIVE, 0, 0.0)),
 ]
 
 
@@ -91,6 +96,12 @@ CASES = [
 def test_state_and_lag_are_those_of_the_contract(case: Case) -> None:
     """Each situation has one state and one pair of numbers."""
     assert lag_of(frame(*case.partitions)) == case.lag
+
+
+def test_partitions_that_are_not_folded_make_the_lag_unknown() -> None:
+    """A topic with more partitions than positions holds events of which nobody knows how far behind they are."""
+    assert lag_of(frame(partition(), partition(1), heads=2)) == Lag(State.LIVE, 0, 0.0)
+    assert lag_of(frame(partition(), partition(1), heads=3)) == UNKNOWN
 
 
 def test_unknown_has_no_numbers_in_the_header() -> None:

@@ -1,18 +1,26 @@
 """Which record is the oldest unapplied one, and what is said where it could not be read."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from projections.heads import Oldest, Tracked
-from services.heads.ages import Ages, lagging
+from services.heads.ages import Ages, Look, beyond, lagging
 from services.heads.stretch import MarkersOnly, Record, Stretch, Unread
 
 PLACE = ("documents", 0)
 
 
-def at(position: int, projection: str = "documents", partition: int = 0) -> Tracked:
+def at(
+    position: int,
+    projection: str = "documents",
+    *,
+    partition: int = 0,
+    older: int | None = None,
+    unwritten: int | None = None,
+) -> Tracked:
     """A generation's position."""
-    return Tracked(projection, 1, "documents", partition, position, "incarnation")
+    return Tracked(projection, 1, "documents", partition, position, "incarnation", older, unwritten)
 
 
 @given(st.sets(st.integers(0, 40)), st.integers(0, 20), st.integers(0, 20), st.integers(0, 41))
@@ -53,20 +61,28 @@ def test_generations_far_apart_are_dated_each() -> None:
     assert {age.produced_at for age in ages.look(behind, heads).oldest.values()} == {7, 907}
 
 
-def test_behind_markers_alone_there_is_no_record_to_date() -> None:
-    """The database then keeps the time at which they were first seen."""
+MARKERS = [(at(3, older=70, unwritten=None), 70), (at(3, older=None, unwritten=80), 80)]
+
+
+@pytest.mark.parametrize(("tracked", "since"), MARKERS)
+def test_markers_are_as_old_as_they_can_be_at_most(tracked: Tracked, since: int) -> None:
+    """Nobody reads their times; but they came after what lay before them, and after the log was seen to end there."""
     ages = Ages()
     ages.learn({PLACE: Stretch(3, 5)})
-    assert list(ages.look([at(3)], {PLACE: 5}).oldest.values()) == [Oldest(3, None)]
+    assert list(ages.look([tracked], {PLACE: 5}).oldest.values()) == [Oldest(3, since)]
+
+
+def test_markers_that_came_at_any_time_have_no_age() -> None:
+    """Nothing is known of what was there before the first look: the age is not the probe's."""
+    ages = Ages()
+    ages.learn({PLACE: Stretch(3, 5)})
+    assert ages.look([at(3)], {PLACE: 5}) == Look({}, {})
 
 
 def test_an_unread_record_borrows_an_older_age() -> None:
     """Too high for a moment is honest; too low would not be."""
-    ages = Ages()
-    ages.learn({PLACE: Stretch(0, 1, (Record(0, 100),))})
-    ages.look([at(0)], {PLACE: 9})
-    seen = ages.look([at(5)], {PLACE: 9})
-    assert (seen.heads, list(seen.oldest.values())) == ({PLACE: 9}, [Oldest(0, 100)])
+    seen = Ages().look([at(5, older=100)], {PLACE: 9})
+    assert (seen.heads, list(seen.oldest.values())) == ({PLACE: 9}, [Oldest(5, 100)])
 
 
 def test_without_any_age_the_head_is_withheld() -> None:
@@ -75,13 +91,15 @@ def test_without_any_age_the_head_is_withheld() -> None:
     assert (seen.heads, seen.oldest) == ({("documents", 1): 4}, {})
 
 
-def test_an_age_is_not_borrowed_from_an_earlier_lag() -> None:
-    """Whoever caught up in between starts a new lag."""
-    ages = Ages()
-    ages.learn({PLACE: Stretch(0, 1, (Record(0, 100),))})
-    ages.look([at(0)], {PLACE: 1})
-    ages.look([], {PLACE: 1})
-    assert ages.look([at(1)], {PLACE: 2}).oldest == {}
+def test_an_unread_record_is_not_dated_by_the_probes_looks() -> None:
+    """Its own time is the broker's, whose clock may be another."""
+    assert Ages().look([at(5, unwritten=100)], {PLACE: 9}) == Look({}, {})
+
+
+def test_a_position_beyond_the_head_is_told() -> None:
+    """Only there has the log lost its end; a head that is not known says nothing."""
+    tracked = [at(5), at(9), at(10), at(7, partition=1)]
+    assert beyond(tracked, {PLACE: 9}, 1234) == {("documents", 1, "documents", 0): Oldest(10, 1234)}
 
 
 def test_what_was_not_read_is_unread() -> None:

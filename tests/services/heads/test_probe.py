@@ -1,120 +1,36 @@
 """The probe as a process: what Postgres knows of the log's end, and what it does not claim to know."""
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from eventlog.topics import Topics
 from schemas.topics import DOCUMENTS, SOURCE_RECORD_LIMIT, Topic
 from services.settings import Settings
-from services.stack.program import launched
-from tests.running import Running, environment
+from tests.services.heads.log import HEADS, observed, produce, transact, until
+from tests.services.heads.process import Process, heads
 
-RUN = "from services.heads import run; from services.settings import Settings; run(Settings.load())"
-HEADS = "SELECT partition, head, incarnation, observed_at FROM nenrin.heads WHERE topic = 'documents'"
 OLDEST = "SELECT position, produced_at FROM nenrin.oldest WHERE projection = 'documents' AND partition = $1"
 UNOBSERVED = "SELECT extract(epoch FROM clock_timestamp() - min(observed_at))::float8 FROM nenrin.heads"
-
-
-@contextmanager
-def heads(settings: Settings, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the probe until the end of the block; it must then end cleanly."""
-    told = {
-        "NENRIN_KAFKA": settings.kafka,
-        "NENRIN_POSTGRES": settings.dsn,
-        "NENRIN_TOPIC_PREFIX": settings.topic_prefix,
-    }
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            launched((sys.executable, "-P", "-c", RUN)), env=environment(told), stdout=output, stderr=output
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        status = process.wait(10)
-    assert status == 0, log.read_text()
-
-
-@pytest.fixture
-def probe(installed: Settings, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A probe of this test's topics."""
-    with heads(installed, tmp_path / "heads.log") as process:
-        yield process
-
-
-@pytest.fixture
-async def database(installed: Settings) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to what the probe writes."""
-    connection = await asyncpg.connect(installed.dsn)
-    yield connection
-    await connection.close()
-
-
-def produce(settings: Settings, partition: int, *values: bytes, codec: str = "none") -> list[tuple[int, int]]:
-    """Write records one by one, each a batch of its own; return offset and broker's time of each."""
-    producer = Producer(
-        {
-            "bootstrap.servers": settings.kafka,
-            "message.max.bytes": SOURCE_RECORD_LIMIT,
-            "compression.codec": codec,
-        }
-    )
-    found: list[tuple[int, int]] = []
-    for value in values:
-        producer.produce(
-            settings.kafka_settings().real(DOCUMENTS),
-            value,
-            partition=partition,
-            on_delivery=lambda _, record: found.append((record.offset() or 0, record.timestamp()[1])),
-        )
-        producer.flush()
-    return found
-
-
-def transact(settings: Settings, partition: int, *, commit: bool) -> None:
-    """Write one record in a transaction, which puts a marker behind it."""
-    name = settings.kafka_settings().real(DOCUMENTS)
-    producer = Producer({"bootstrap.servers": settings.kafka, "transactional.id": name})
-    producer.init_transactions(30)
-    producer.begin_transaction()
-    producer.produce(name, b"in a transaction", partition=partition)
-    producer.flush()
-    if commit:
-        producer.commit_transaction(30)
-    else:
-        producer.abort_transaction(30)
-
-
-async def until(condition: Callable[[], Awaitable[Any]], within: float = 30.0) -> Any:
-    """Wait until a condition yields something."""
-    deadline = time.monotonic() + within
-    while not (found := await condition()):
-        assert time.monotonic() < deadline, "never came true"
-        await asyncio.sleep(0.02)
-    return found
-
-
-async def observed(database: asyncpg.Connection, partition: int, head: int) -> None:
-    """Wait until the probe has recorded a head."""
-
-    async def recorded() -> bool:
-        return any(row["partition"] == partition and row["head"] == head for row in await database.fetch(HEADS))
-
-    await until(recorded)
+BLOCKED = """
+SELECT clock_timestamp() FROM pg_stat_activity
+WHERE application_name = 'nenrin-heads' AND datname = current_database() AND wait_event_type = 'Lock'
+"""
+# every observation that was ever written, in order
+JOURNAL = """
+CREATE TABLE seen (number bigserial, partition int, head bigint, observed_at timestamptz);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO seen (partition, head, observed_at) VALUES (NEW.partition, NEW.head, NEW.observed_at); RETURN NEW;
+END $$;
+CREATE TRIGGER noted AFTER INSERT OR UPDATE ON nenrin.heads FOR EACH ROW EXECUTE FUNCTION note();
+"""
 
 
 async def move(database: asyncpg.Connection, partition: int, position: int) -> None:
@@ -227,19 +143,60 @@ async def test_a_topic_made_anew_is_told(installed: Settings, database: asyncpg.
     assert old.isdisjoint({row["incarnation"] for row in await database.fetch(HEADS)})
 
 
-async def test_nothing_is_observed_while_kafka_is_frozen(
-    servers: Running, installed: Settings, database: asyncpg.Connection, tmp_path: Path
+async def test_an_observation_is_never_younger_than_it_says(
+    installed: Settings, database: asyncpg.Connection, probe: Process
 ) -> None:
-    """The observation grows old, so lag becomes unknown; a head that was not seen is not recorded."""
-    with heads(installed, tmp_path / "heads.log"):
-        await observed(database, 0, 0)
-        os.kill(servers.pids["kafka"], signal.SIGSTOP)
-        try:
-            await asyncio.sleep(0.5)
-            last = await database.fetch(HEADS)
-            await asyncio.sleep(6.0)
-            assert await database.fetch(HEADS) == last
-        finally:
-            os.kill(servers.pids["kafka"], signal.SIGCONT)
-        produce(installed, 0, b"thawed")
-        await observed(database, 0, 1)
+    """A probe that is held up, and frozen, between looking and writing writes the time at which it began to look."""
+    await observed(database, 0, 0)
+    await database.execute(JOURNAL)
+    other = await asyncpg.connect(installed.dsn)
+    async with other.transaction():
+        await other.execute("LOCK TABLE nenrin.heads IN EXCLUSIVE MODE")
+        await until(lambda: database.fetchval(BLOCKED))
+        probe.send_signal(signal.SIGSTOP)
+        produce(installed, 0, b"meanwhile")
+        written_at = await database.fetchval("SELECT clock_timestamp()")
+    await other.close()
+    probe.send_signal(signal.SIGCONT)
+    await observed(database, 0, 1)
+    old = await database.fetch("SELECT head, observed_at FROM seen WHERE partition = 0 ORDER BY number LIMIT 1")
+    assert [row["head"] for row in old] == [0]
+    assert await database.fetchval(
+        "SELECT every(head = 1) FROM seen WHERE partition = 0 AND observed_at > $1", written_at
+    )
+
+
+async def test_two_probes_never_take_back_what_the_other_saw(
+    installed: Settings, database: asyncpg.Connection, probe: Process, tmp_path: Path
+) -> None:
+    """One of them frozen ever again: neither heads nor times go back, and neither fails."""
+    await observed(database, 0, 0)
+    await database.execute(JOURNAL)
+    with heads(installed, tmp_path / "other.log"):
+        for number in range(1, 9):
+            probe.send_signal(signal.SIGSTOP)
+            produce(installed, 0, b"one more")
+            await observed(database, 0, number)
+            probe.send_signal(signal.SIGCONT)
+            await asyncio.sleep(0.05)
+    back = """
+        SELECT count(*) FILTER (WHERE head < before OR observed_at <= at), count(*) FROM (
+            SELECT head, observed_at, lag(head) OVER seen AS before, lag(observed_at) OVER seen AS at
+            FROM seen WINDOW seen AS (PARTITION BY partition ORDER BY number)
+        ) AS each
+    """
+    wrong, all_of_them = await database.fetchrow(back)
+    assert (wrong, all_of_them > 20) == (0, True)
+    assert "not observing" not in (tmp_path / "other.log").read_text()
+
+
+@pytest.mark.usefixtures("probe")
+async def test_an_observation_from_the_future_is_replaced(database: asyncpg.Connection) -> None:
+    """The database's clock may be set back, or another machine take over: the probe goes on by the clock that is."""
+    await observed(database, 0, 0)
+    await database.execute("UPDATE nenrin.heads SET observed_at = observed_at + interval '1 hour'")
+
+    async def mended() -> bool:
+        return bool(await database.fetchval("SELECT every(observed_at < clock_timestamp()) FROM nenrin.heads"))
+
+    await until(mended)
