@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 from web import problems
 from web.documenting import Documentation, Vocabulary
 from web.metering import Metered
+from web.options import Allowing
 from web.raw_path import RawPath
 from web.readiness import Readiness
 from web.registry import Registry
@@ -37,4 +38,4 @@ def application(
         plugins=[problems.plugin()],
         request_max_body_size=problems.BODY_LIMIT,
     )
-    return Metered(RawPath(app), registry)
+    return Metered(RawPath(Allowing(app)), registry)

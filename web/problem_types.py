@@ -40,6 +40,10 @@ SHARED: Mapping[str, ProblemType] = {
     "invalid-input": ProblemType(422, "`field` breaks the contract; nothing was written.", ("field",)),
     "refused": ProblemType(400, "HTTP that the server itself refuses; the status is HTTP's own."),
     "internal-error": ProblemType(500, "A fault of the service; its log says more."),
+    "generation-outdated": ProblemType(
+        503, "Another version of Nenrin made the tables; they have to be made anew from the log."
+    ),
+    "stopping": ProblemType(503, "The service is about to end; another one, or the next, answers."),
     "not-ready": ProblemType(503, "Something that an answer needs is missing.", ("missing", "dependencies", "notes")),
 }
 """What both services answer with."""

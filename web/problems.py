@@ -18,6 +18,7 @@ from schemas.errors import (
     DatabaseAway,
     DataRefused,
     GenerationMissing,
+    GenerationOutdated,
     InvalidInput,
     LogAway,
     MalformedToken,
@@ -85,7 +86,10 @@ def log_away(error: LogAway) -> ProblemDetailsException:
 def database_away(error: DatabaseAway) -> ProblemDetailsException:
     """Postgres cannot be reached."""
     log.warning("database away", error=str(error))
-    return unavailable("database-away", "Postgres cannot be reached", "Try again in a moment; /readyz says when.")
+    detail = "Try again in a moment; /readyz says when."
+    if error.advice:
+        detail = f"{error.advice[:1].upper()}{error.advice[1:]}, then it comes back by itself."
+    return unavailable("database-away", "Postgres cannot be reached", detail)
 
 
 def unavailable(slug: str, title: str, detail: str, **members: Any) -> ProblemDetailsException:
@@ -125,6 +129,11 @@ def not_installed(error: GenerationMissing) -> ProblemDetailsException:
     return unavailable("not-installed", "The projection is not there yet", f"{error}.")
 
 
+def outdated(error: GenerationOutdated) -> ProblemDetailsException:
+    """Tables that another version of Nenrin made, and that lack what this one reads."""
+    return unavailable("generation-outdated", "Another version of Nenrin made the projection", str(error))
+
+
 def too_large(field: str, detail: str) -> ProblemDetailsException:
     """More than we take."""
     return problem(413, "too-large", "Too large", detail, field=field)
@@ -150,6 +159,7 @@ def plugin() -> ProblemDetailsPlugin:
                 DatabaseAway: database_away,
                 DataRefused: data_refused,
                 GenerationMissing: not_installed,
+                GenerationOutdated: outdated,
                 HTTPException: refused,
                 Exception: internal,
             }

@@ -37,9 +37,9 @@ def routed(raw: str, method: str) -> str:
     """The path that Litestar's router sees for a raw path (bytes as latin-1).
 
     A document's id is marked, so that the ids `get` and the empty one are ids too; only POST has words of its own
-    there.
+    there, and OPTIONS asks for them.
     """
-    if method != "POST" and (found := _DOCUMENT.fullmatch(raw)):
+    if method not in ("POST", "OPTIONS") and (found := _DOCUMENT.fullmatch(raw)):
         raw = f"{found[1]}{MARK}{found[2]}"
     return _EMPTY.sub(MARK, raw) if raw.startswith("/v1/") else raw
 

@@ -69,7 +69,7 @@ class Answers:
 
     async def _read(self, projection: str, ask: Ask, conditions: Conditions, gone: Gone) -> Answer:
         answer = await self._reader.read(projection, ask, conditions.generation)
-        if not conditions.wait or not conditions.missing(answer.version) or _ends_in_the_past(answer):
+        if not conditions.wait or not conditions.missing(answer.version) or answer.ends_in_the_past:
             return answer  # without a place among those who wait: most answers need none
         deadline = asyncio.get_running_loop().time() + conditions.wait
         left = asyncio.ensure_future(gone())
@@ -88,10 +88,10 @@ class Answers:
             over = patience.over
             answer = await self._reader.read(projection, ask, conditions.generation)
             missing = conditions.missing(answer.version)
-            if not missing or over or _ends_in_the_past(answer):
+            if not missing or over or answer.ends_in_the_past:
                 return answer
             waiter.expect(_targets(missing, answer.version))
-            await patience.until(waiter.reached())
+            await patience.until(waiter.woken())
 
 
 class _Patience:
@@ -128,13 +128,9 @@ def _targets(missing: Mapping[str, Mapping[int, int]], seen: Version) -> dict[in
     return targets
 
 
-def _ends_in_the_past(answer: Answer) -> bool:
-    """Whether no projector feeds the generation any more: what it lacks it will lack for ever."""
-    return answer.generation.number < answer.generation.live
-
-
 def require(answer: Answer, conditions: Conditions) -> None:
     """Raise the 412 unless an answer meets the conditions, or they are lenient."""
+    conditions.check_log(answer.frame)
     missing = conditions.missing(answer.version)
     if (missing or conditions.too_old(answer.lag)) and not conditions.lenient:
         raise _behind(answer, missing, conditions)

@@ -1,8 +1,11 @@
 """The query service's process."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import asyncpg
 from litestar import Litestar
@@ -13,6 +16,7 @@ from projections.reading import Reader
 from schemas.encoders import MINILM
 from schemas.errors import NenrinError
 from services import tracing
+from services.disk import shortage
 from services.query import documents, parked, projections, search
 from services.query.answering import Answers
 from services.query.documenting import VOCABULARY
@@ -33,14 +37,26 @@ GRACE = 1.0
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     encoder = QueryEncoder(MINILM, settings.device)
-    app = query_application(settings.reader_dsn, encoder)
+    app = query_application(settings.reader_dsn, encoder, partial(shortage, settings.postgres_data))
     serve(app, settings.host, settings.port or PORT, grace=GRACE)
+    if encoder.loading:
+        leave()
 
 
-def query_application(dsn: str, encoder: QueryEncoder) -> ASGIApp:
-    """The application, reading from this Postgres, and encoding questions with `encoder`."""
+def leave() -> None:
+    """End the process now, and well: a thread that makes a graph in C++ would abort it in the middle of its exit."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(os.EX_OK)
+
+
+def query_application(dsn: str, encoder: QueryEncoder, advice: Callable[[], str] = str) -> ASGIApp:
+    """The application, reading from this Postgres, and encoding questions with `encoder`.
+
+    `advice` says why Postgres may be away, where somebody knows.
+    """
     registry = Registry()
-    reader = Reader(dsn)
+    reader = Reader(dsn, advice)
     waiters = Waiters(reader, registry)
     answers = Answers(reader, waiters)
     standings = Standings(reader)

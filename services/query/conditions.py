@@ -5,15 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from projections.lag import Lag
+from projections.lag import Frame, Lag
 from schemas import versions
-from schemas.errors import InvalidInput
+from schemas.errors import InvalidInput, OtherIncarnation
 from schemas.versions import Version
 
 LONGEST_WAIT = 30.0
 
-_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
-_GENERATION = re.compile(r"[0-9]{1,9}")
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_GENERATION = re.compile(r"[0-9]{1,400}")  # of which there is none beyond the first few
 _LISTED = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"])+')
 _PREFERENCE = re.compile(r'\s*([a-z-]+)\s*(?:=\s*(?:"([^"]*)"|([^\s;"]*)))?\s*(?:;.*)?', re.IGNORECASE | re.DOTALL)
 _NAMES = frozenset({b"nenrin-at-least", b"nenrin-max-lag", b"nenrin-generation", b"prefer"})
@@ -35,6 +35,18 @@ class Conditions(msgspec.Struct, frozen=True):
             return {}
         versions.check(self.at_least, seen)
         return versions.shortfall(self.at_least, seen)
+
+    def check_log(self, frame: Frame) -> None:
+        """Raise `OtherIncarnation` for a token of a topic that was recreated, though what is shown is still of it."""
+        if self.at_least is None:
+            return
+        for partition in frame.partitions:
+            theirs, now = self.at_least.incarnations.get(partition.topic), partition.head_incarnation
+            if theirs is not None and now is not None and theirs != now and partition.observed(frame.now):
+                raise OtherIncarnation(
+                    f"the token counts offsets of {partition.topic} in incarnation {theirs[:40]}, which is gone: the "
+                    f"topic was recreated, as {now}; forget the token and read again"
+                )
 
     def too_old(self, lag: Lag) -> bool:
         """Whether an answer lags more than was asked for; an unknown lag does."""

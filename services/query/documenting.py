@@ -76,9 +76,15 @@ _PARAMETERS = {
         "Percent-encoded once: `/` as `%2F`. Nothing in it is normalised.",
     ),
     "name": _in_path("name", {"type": "string", "examples": ["documents", "passages"]}, "A projection."),
-    "topic": _in_path("topic", {"type": "string", "examples": ["documents"]}, "Of the parked record."),
-    "partition": _in_path("partition", {"type": "integer", "minimum": 0}, "Of the parked record."),
-    "offset": _in_path("offset", {"type": "integer", "minimum": 0}, "Of the parked record."),
+    "topic": _in_path(
+        "topic",
+        {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,249}$", "examples": ["documents"]},
+        "Of the parked record.",
+    ),
+    "partition": _in_path(
+        "partition", {"type": "integer", "minimum": 0, "maximum": 10**9 - 1}, "Of the parked record."
+    ),
+    "offset": _in_path("offset", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, "Of the parked record."),
     "limit": _in(
         "query",
         "limit",

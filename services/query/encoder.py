@@ -73,6 +73,11 @@ class QueryEncoder:
         """Let the thread go; what it has begun it finishes, and nothing waits for that."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def loading(self) -> bool:
+        """Whether a thread makes it now."""
+        return self._loading is not None and not self._loading.done()
+
     def _load(self) -> QuestionsToVectors:
         began = time.perf_counter()
         try:

@@ -70,7 +70,9 @@ class Standings(Collector):
         generation = _family("generation", "Number of the live generation.")
         events = _family("lag_events", "Offsets between position and head; absent while unknown.")
         seconds = _family("lag_seconds", "Age of the oldest unapplied event; absent while unknown.")
-        parked = _family("parked_events", "Events that could not be applied and that no later one has healed.")
+        parked = _family(
+            "parked_events", "Events that could not be applied, that no later one has healed and nobody has skipped."
+        )
         age = _family("heads_age_seconds", "Time since the log's ends were observed, by the database's clock.")
         for name, answer in self._answers.items():
             here = State.UNKNOWN if answer is None else answer.lag.state

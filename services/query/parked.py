@@ -19,7 +19,15 @@ from services.query.answering import Answers, read_headers
 from services.query.calls import AnyRequest, Reply
 from services.query.projections import PATH, known
 from services.query.requests import MOST, broken_cursor, limit_of, parameters
-from services.query.shapes import HeaderShown, ParkedAnswer, ParkedEventAnswer, ParkedShown, ParkedWholeShown
+from services.query.shapes import (
+    HeaderShown,
+    ParkedAnswer,
+    ParkedEventAnswer,
+    ParkedShown,
+    ParkedWholeShown,
+    RetriedShown,
+    SkippedShown,
+)
 from web.problems import documented, problem
 from web.raw_path import segment
 
@@ -31,7 +39,7 @@ def handlers(answers: Answers, reader: Reader) -> list[HTTPRouteHandler]:
 
     @get(PATH + "/{name:str}/parked", summary="List parked events", responses=documented(400, 404, 410, 412, 422, 503))
     async def list_parked(name: FromPath[str], request: AnyRequest) -> Response[ParkedAnswer]:
-        """The events that could not be applied, and that no later good event of the same key has healed.
+        """The events that could not be applied, that no later good event of their key has healed and nobody skipped.
 
         In the order of the log, at most `limit` (1,000 by default) after `cursor`, without headers and values.
         """
@@ -54,7 +62,7 @@ def handlers(answers: Answers, reader: Reader) -> list[HTTPRouteHandler]:
     async def get_parked(
         name: FromPath[str], topic: FromPath[str], partition: FromPath[str], offset: FromPath[str], request: AnyRequest
     ) -> Response[ParkedEventAnswer]:
-        """One event with its headers and the first 64 KiB of its value, healed or not."""
+        """One event with its headers and the first 64 KiB of its value, resolved or not."""
         parameters(request.scope["query_string"], ())
         place = f"{segment(topic, 'topic')}/{segment(partition, 'partition')}@{segment(offset, 'offset')}"
         name, position = await known(reader, name), _position(place)
@@ -108,6 +116,8 @@ def _shown(projection: str, row: ParkedRow) -> ParkedShown:
         row.value_bytes,
         row.parked_at,
         row.resolved_by,
+        None if row.retried is None else RetriedShown(**msgspec.structs.asdict(row.retried)),
+        None if row.skipped is None else SkippedShown(**msgspec.structs.asdict(row.skipped)),
     )
 
 

@@ -155,10 +155,28 @@ class HeaderShown(msgspec.Struct, frozen=True):
     encoding: Encoding
 
 
+class RetriedShown(msgspec.Struct, frozen=True):
+    """An event that an operator had appended to its topic again. `offset` is null while nobody knows it."""
+
+    at: Instant
+    by: str
+    partition: Natural
+    offset: Natural | None
+
+
+class SkippedShown(msgspec.Struct, frozen=True):
+    """An event that an operator gave up."""
+
+    at: Instant
+    by: str
+    reason: str
+
+
 class ParkedShown(msgspec.Struct, frozen=True):
     """A parked event. Its key is text, or base64 where its bytes are not UTF-8; of one over 4 KiB the beginning.
 
-    `resolved_by` is the offset of the later good event of the same key that healed it, in a list always null.
+    `resolved_by` is the offset of the later event of the same key that took its place, `skipped` says who gave it up
+    and why: both are null in a list. `retried` says where its copy lies.
     """
 
     projection: str
@@ -171,6 +189,8 @@ class ParkedShown(msgspec.Struct, frozen=True):
     value_bytes: Natural | None
     parked_at: Instant
     resolved_by: Natural | None
+    retried: RetriedShown | None
+    skipped: SkippedShown | None
 
 
 class ParkedWholeShown(ParkedShown, frozen=True):
@@ -189,7 +209,7 @@ class ParkedEventAnswer(msgspec.Struct, frozen=True):
 
 
 class ParkedAnswer(msgspec.Struct, frozen=True):
-    """The events that could not be applied and that no later one has healed."""
+    """The events that could not be applied, and that nothing has resolved."""
 
     parked: list[ParkedShown]
     next_cursor: str | None

@@ -11,13 +11,13 @@ from prometheus_client import CollectorRegistry
 from projections.database import CHANNEL, connect, translated
 from projections.generations.read import nothing
 from projections.reading import Reader
-from schemas.errors import NenrinError
+from schemas.errors import GenerationMissing, NenrinError
 from schemas.versions import Version
 from services.query import metrics
 
 WAITERS = 1_000
-POLL_EVERY = 0.25
-"""Seconds between looks at the positions while somebody waits: what a lost notification costs at most."""
+POLL_EVERY = 0.2
+"""Seconds between looks at the positions while somebody waits: a lost notification costs that and two reads."""
 RECONNECT_AFTER = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 log = structlog.get_logger()
@@ -32,32 +32,51 @@ class Waiter:
 
     def __init__(self) -> None:
         self._heard: dict[int, int] = {}
-        self._needs: Mapping[int, int] = {}
-        self._reached = asyncio.Event()
+        self._needs: dict[int, int] = {}
+        self._woken = asyncio.Event()
+        self._deaf = False
 
     def listen(self) -> None:
-        """From now on, note what moves: called before a read, so that nothing is missed that happens during it."""
+        """From now on, note what moves: called before a read, so that nothing is missed that happens during it.
+
+        Who was woken and has to listen again was woken in vain: a notification doesn't say of which generation it is.
+        From then on it heeds the poll alone, or each batch of another generation would cost a read.
+        """
+        self._deaf = self._woken.is_set()
         self._heard = {}
         self._needs = {}
-        self._reached.clear()
+        self._woken.clear()
 
     def expect(self, needs: Mapping[int, int]) -> None:
         """Wait for these offsets, by partition, unless they have been heard of since `listen`."""
-        self._needs = needs
-        self._settle()
+        self._needs = {
+            partition: offset for partition, offset in needs.items() if self._heard.get(partition, 0) < offset
+        }
+        if not self._needs:
+            self.wake()
+
+    def notified(self, partition: int, offset: int) -> None:
+        """A notification says that a partition has come so far, in one of the generations."""
+        if not self._deaf:
+            self.moved(partition, offset)
 
     def moved(self, partition: int, offset: int) -> None:
-        """A partition has come so far."""
-        self._heard[partition] = max(offset, self._heard.get(partition, 0))
-        self._settle()
+        """A partition has come so far. Many wait, and hear of every batch: this has to cost next to nothing."""
+        needed = self._needs.get(partition)
+        if needed is None:
+            self._heard[partition] = max(offset, self._heard.get(partition, 0))
+        elif needed <= offset:
+            del self._needs[partition]
+            if not self._needs:
+                self.wake()
 
-    def _settle(self) -> None:
-        if self._needs and all(self._heard.get(partition, 0) >= offset for partition, offset in self._needs.items()):
-            self._reached.set()
+    def wake(self) -> None:
+        """Have it read again, whatever it expects."""
+        self._woken.set()
 
-    async def reached(self) -> None:
+    async def woken(self) -> None:
         """Until everything expected has been reached."""
-        await self._reached.wait()
+        await self._woken.wait()
 
 
 class Waiters:
@@ -92,10 +111,10 @@ class Waiters:
 
     def moved(self, projection: str, partition: int, offset: int) -> None:
         """A projection (which of its generations isn't said) has come so far in a partition."""
-        for (name, _), waiters in list(self._waiting.items()):
+        for (name, _), waiters in self._waiting.items():
             if name == projection:
-                for waiter in list(waiters):
-                    waiter.moved(partition, offset)
+                for waiter in waiters:
+                    waiter.notified(partition, offset)
 
     async def poll(self) -> None:
         """Look at the positions ever again while somebody waits: notifications can be lost with their connection."""
@@ -108,11 +127,20 @@ class Waiters:
     async def _look(self, projection: str, generation: int | None) -> None:
         try:
             answer = await self._reader.read(projection, lambda _: nothing(), generation)
+        except GenerationMissing:
+            self._wake(projection, generation)
         except (NenrinError, asyncpg.PostgresError) as error:  # those who wait will see it themselves when they read
             log.warning("positions could not be polled", projection=projection, error=str(error))
-            return
-        for waiter in list(self._waiting.get((projection, generation), ())):
-            _tell(waiter, answer.version)
+        else:
+            if answer.ends_in_the_past:
+                self._wake(projection, generation)
+            for waiter in self._waiting.get((projection, generation), ()):
+                _tell(waiter, answer.version)
+
+    def _wake(self, projection: str, generation: int | None) -> None:
+        """For what they expect will never come: let those who wait see it for themselves."""
+        for waiter in self._waiting.get((projection, generation), ()):
+            waiter.wake()
 
 
 def _tell(waiter: Waiter, version: Version) -> None:

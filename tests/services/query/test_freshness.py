@@ -7,6 +7,12 @@ from typing import Any
 from schemas.documents import DocumentAdded
 from schemas.versions import Version
 from tests.services.query.conftest import INCARNATION, PARTITIONS, Nenrin
+from tests.services.query.test_conditions import second_generation_of_documents
+
+LISTENING = """
+SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'nenrin query notif%'
+AND datname = current_database() AND query LIKE 'LISTEN%' AND state = 'idle'
+"""
 
 
 def token(offsets: dict[int, int], incarnation: str | None = INCARNATION, topic: str = "documents") -> str:
@@ -73,19 +79,83 @@ async def test_waiting_ends_at_its_deadline(nenrin: Nenrin) -> None:
     assert answer.headers["preference-applied"] == "wait=0.6"
 
 
-async def test_a_lost_notification_is_made_good_by_the_poll(nenrin: Nenrin) -> None:
-    """Without the listening connection the wait still ends soon after the commit."""
-    await nenrin.owner.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'nenrin query notif%' "
-        "AND datname = current_database()"
-    )
-    partition = await nenrin.change(DocumentAdded("c", "a", "text"), passages=False)
-    reading = asyncio.ensure_future(nenrin.get("/collections", nenrin_at_least=token({partition: 1}), prefer="wait=10"))
-    await asyncio.sleep(0.1)
-    await nenrin.owner.execute("UPDATE passages_g1.positions SET next = 1")  # without a NOTIFY
+async def test_waiters_outlive_the_connection_for_notifications(nenrin: Nenrin) -> None:
+    """While it is away the poll serves them; it is made again, and the next move is heard."""
+    for position in (1, 2):
+        reading = asyncio.ensure_future(
+            nenrin.get("/collections", nenrin_at_least=token({0: position}), prefer="wait=30")
+        )
+        await waiting(nenrin, 1)
+        ended = await nenrin.owner.fetch(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE application_name LIKE 'nenrin query notif%' AND datname = current_database()"
+        )
+        await nenrin.owner.execute("UPDATE passages_g1.positions SET next = $1 WHERE partition = 0", position)
+        assert (await asyncio.wait_for(reading, 15)).status_code == 200
+        assert len(ended) == 1
+        async with asyncio.timeout(30):
+            while not await nenrin.owner.fetchval(LISTENING):  # noqa: ASYNC110  # another connection sets no event
+                await asyncio.sleep(0.01)
+
+
+async def waiting(nenrin: Nenrin, count: int) -> None:
+    """Until so many requests wait."""
+    line = f"nenrin_query_waiters {float(count)}"
+    async with asyncio.timeout(30):
+        while line not in (await nenrin.http.get("/metrics")).text.splitlines():  # noqa: ASYNC110  # a gauge sets no event
+            await asyncio.sleep(0.01)
+
+
+async def test_waiting_in_another_generation(nenrin: Nenrin) -> None:
+    """The live one's moves say nothing of it: who waits there is answered when it gets there itself."""
+    await second_generation_of_documents(nenrin)
+    partition = await nenrin.change(DocumentAdded("c", "a", "text"))
+    path, wanted = "/collections/c/documents/a", token({partition: 2})
+    live = asyncio.ensure_future(nenrin.get(path, nenrin_at_least=wanted, prefer="wait=20"))
+    built = [
+        asyncio.ensure_future(nenrin.get(path, nenrin_at_least=wanted, prefer="wait=20", nenrin_generation="2"))
+        for _ in range(2)
+    ]
+    await waiting(nenrin, 3)
+    await nenrin.change(DocumentAdded("c", "a", "text"))
+    assert (await live).status_code == 200
+    assert not any(each.done() for each in built)
+    await nenrin.owner.execute("UPDATE documents_g2.positions SET next = 2")
+    assert {answer.status_code for answer in await asyncio.gather(*built)} == {404}  # it holds no documents
+
+
+async def test_who_waits_in_a_generation_that_ends_is_told(nenrin: Nenrin) -> None:
+    """Promoted over, or dropped, while they wait: nothing will come any more, so they are answered then."""
+    await second_generation_of_documents(nenrin)
+    path = "/collections/c/documents/a"
+    for number, end, status in (
+        ("2", "DELETE FROM nenrin.generations WHERE generation = 2; DROP SCHEMA documents_g2 CASCADE", 404),
+        ("1", "UPDATE nenrin.projections SET live = 3 WHERE name = 'documents'", 412),
+    ):
+        reading = asyncio.ensure_future(
+            nenrin.get(path, nenrin_at_least=token({0: 99}), prefer="wait=20", nenrin_generation=number)
+        )
+        await waiting(nenrin, 1)
+        began = time.monotonic()
+        await nenrin.owner.execute(end)
+        assert (await reading).status_code == status
+        assert time.monotonic() - began < 10
+
+
+async def test_waiting_is_for_a_version_and_not_for_a_lag(nenrin: Nenrin) -> None:
+    """`Nenrin-Max-Lag` is judged by the answer that there is; with both, by the one that was waited for."""
+    await nenrin.observe(ahead={0: 2}, age=5)
     began = time.monotonic()
-    assert (await reading).status_code == 200
-    assert time.monotonic() - began < 1.0
+    late = await nenrin.get("/collections", nenrin_max_lag="1", prefer="wait=10")
+    assert time.monotonic() - began < 5
+    assert (late.status_code, late.json()["shortfall"], late.headers["preference-applied"]) == (412, {}, "wait=10")
+    reading = asyncio.ensure_future(
+        nenrin.get("/collections", nenrin_at_least=token({0: 2}), nenrin_max_lag="0", prefer="wait=10")
+    )
+    await waiting(nenrin, 1)
+    await nenrin.owner.execute("UPDATE passages_g1.positions SET next = 2 WHERE partition = 0")
+    answer = await reading
+    assert (answer.status_code, answer.json()["projection"]["lag_events"]) == (200, 0)
 
 
 async def test_lenient_readers_get_what_there_is(nenrin: Nenrin) -> None:

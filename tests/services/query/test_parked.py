@@ -1,5 +1,6 @@
 """Parked events over HTTP: a list that stays small whatever was sent, and each event whole."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -44,6 +45,8 @@ async def test_the_list_has_no_contents(nenrin: Nenrin) -> None:
         "reason": "text: expected a string",
         "value_bytes": 11,
         "resolved_by": None,
+        "retried": None,
+        "skipped": None,
     }
     assert (second["key"], second["key_encoding"], second["value_bytes"]) == ("/w==", "base64", None)
 
@@ -93,6 +96,36 @@ async def test_an_event_has_its_headers_and_its_value(nenrin: Nenrin) -> None:
         {"name": "none", "value": None, "encoding": "utf-8"},
     ]
     assert (await nenrin.get(LIST)).json()["parked"] == [], "a list has what is not healed"
+
+
+async def decide(nenrin: Nenrin, offset: int, **decided: object) -> None:
+    """Record a decision about an event, as `parked retry` and `parked skip` do."""
+    columns, places = ", ".join(decided), ", ".join(f"${number + 2}" for number in range(len(decided)))
+    await nenrin.owner.execute(
+        f'INSERT INTO nenrin.decisions (projection, topic, incarnation, partition, "offset", {columns}) '
+        f"SELECT 'documents', topic, incarnation, 0, $1, {places} FROM documents_g1.positions WHERE partition = 0",
+        offset,
+        *decided.values(),
+    )
+
+
+async def test_what_was_decided_is_shown(nenrin: Nenrin) -> None:
+    """Who retried an event and where its copy lies, or nobody knows; who skipped one and why: that counts no more."""
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    for offset in range(3):
+        await park(nenrin, offset, b"c/a", b"")
+    await decide(nenrin, 0, retried_at=at, retried_by="eve", retried_into=1, retried_as=7)
+    await decide(nenrin, 1, retried_at=at, retried_by="eve", retried_into=1)
+    await decide(nenrin, 2, skipped_at=at, skipped_by="adam", skipped_because="a test")
+    await nenrin.owner.execute('UPDATE documents_g1.parked SET skipped_at = $1 WHERE "offset" = 2', at)
+    listed = (await nenrin.get(LIST)).json()
+    assert listed["projection"]["parked"] == 2
+    assert [event["retried"] for event in listed["parked"]] == [
+        {"at": "2026-01-02T00:00:00.000Z", "by": "eve", "partition": 1, "offset": offset} for offset in (7, None)
+    ]
+    event = (await nenrin.get(f"{LIST}/documents/0/2")).json()["event"]
+    assert event["skipped"] == {"at": "2026-01-02T00:00:00.000Z", "by": "adam", "reason": "a test"}
+    assert (event["retried"], event["resolved_by"]) == (None, None)
 
 
 async def test_of_a_long_value_the_beginning_is_shown(nenrin: Nenrin) -> None:

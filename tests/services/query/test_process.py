@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import asyncpg
@@ -20,9 +19,11 @@ import pytest
 
 from projections.control.install import install
 from schemas.versions import Version
+from services.query.waiting import WAITERS
 from services.stack.program import launched
 from tests.running import Databases, environment, execute
 from tests.services.query.conftest import WANTED
+from tests.services.query.crowd import readers
 
 RUN = "from services.query import run; from services.settings import Settings; run(Settings.load())"
 FAR = Version({"documents": {0: 1_000_000}}).token()
@@ -44,6 +45,12 @@ class Query:
         """How many requests wait."""
         lines = self.get("/metrics").text.splitlines()
         return int(float(next(line for line in lines if line.startswith("nenrin_query_waiters ")).split()[1]))
+
+    async def waiting(self, count: int) -> None:
+        """Wait until so many requests wait."""
+        async with asyncio.timeout(30):
+            while await asyncio.to_thread(self.waiters) != count:  # noqa: ASYNC110  # another process sets no event
+                await asyncio.sleep(0.02)
 
     def until(self, condition: Any, within: float = 30.0) -> None:
         """Wait until a condition holds."""
@@ -122,44 +129,46 @@ def rename(owner: str, database: str, name: str) -> None:
     execute(owner, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
-def test_clients_come_and_go(installed_reader: Databases, tmp_path: Path) -> None:
-    """One that hangs up frees its place; those that stay are answered when the service is told to end."""
+async def test_clients_come_and_go(installed_reader: Databases, tmp_path: Path) -> None:
+    """Over the cap a reader is refused at once; one that hangs up frees its place; who stays is answered at the end."""
     with query(installed_reader.reader, tmp_path) as service:
-        with socket.create_connection(("127.0.0.1", service.port)) as client:
-            request = f"GET /v1/collections HTTP/1.1\r\nHost: q\r\nNenrin-At-Least: {FAR}\r\nPrefer: wait=30\r\n\r\n"
-            client.sendall(request.encode())
-            service.until(lambda: service.waiters() == 1)
-        service.until(lambda: service.waiters() == 0, within=5)
-        assert "error" not in service.log.read_text()
-        answers: list[httpx.Response] = []
-        headers = {"Nenrin-At-Least": FAR, "Prefer": "wait=30"}
-        threads = [Thread(target=lambda: answers.append(service.get("/v1/collections", headers))) for _ in range(5)]
-        for thread in threads:
-            thread.start()
-        service.until(lambda: service.waiters() == 5)
-        connections = backends(installed_reader)
-        assert connections <= 8  # waiting holds none
-        began = time.monotonic()
-        service.process.send_signal(signal.SIGTERM)
-        for thread in threads:
-            thread.join(10)
-        assert time.monotonic() - began < 5
-        assert {answer.status_code for answer in answers} == {503}
-        assert {json.loads(answer.text)["status"] for answer in answers} == {503}
-
-
-def backends(databases: Databases) -> int:
-    """How many connections the service has."""
-
-    async def count() -> int:
-        connection = await asyncpg.connect(databases.owner)
-        try:
-            found: int = await connection.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
-                "application_name LIKE 'nenrin query%'"
+        async with readers(service.port, WAITERS) as waiting, readers(service.port, 1) as (another,):
+            for reader in waiting:
+                reader.ask("/collections", nenrin_at_least=FAR, prefer="wait=30")
+            await service.waiting(WAITERS)
+            assert await backends(installed_reader) <= 20  # waiting holds none: 16 read, one listens
+            began = time.monotonic()
+            another.ask("/collections", nenrin_at_least=FAR, prefer="wait=30")
+            refused = await another.answer()
+            assert (refused.status, refused.headers["content-type"]) == (503, "application/problem+json")
+            assert (json.loads(refused.body)["type"], refused.headers["retry-after"]) == (
+                "/problems/too-many-waiters",
+                "1",
             )
-            return found
-        finally:
-            await connection.close()
+            assert refused.at - began < 5  # it did not wait; milliseconds where nothing else runs
+            for reader in waiting[500:]:
+                reader.close()
+            await service.waiting(500)
+            another.ask("/collections", nenrin_at_least=FAR, prefer="wait=30")
+            await service.waiting(501)
+            assert "error" not in service.log.read_text()
+            answers = asyncio.gather(*(reader.answer() for reader in (*waiting[:500], another)))
+            told_at = time.monotonic()
+            service.process.send_signal(signal.SIGTERM)
+            for answer in await answers:
+                assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+                assert json.loads(answer.body)["type"] == "/problems/stopping"
+                assert answer.at - told_at < 10
 
-    return asyncio.run(count())
+
+async def backends(databases: Databases) -> int:
+    """How many connections the service has."""
+    connection = await asyncpg.connect(databases.owner)
+    try:
+        found: int = await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+            "application_name LIKE 'nenrin query%'"
+        )
+        return found
+    finally:
+        await connection.close()

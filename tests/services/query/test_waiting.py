@@ -9,10 +9,10 @@ from projections.reading import Reader
 from services.query.waiting import TooManyWaiters, Waiter, Waiters
 
 
-async def is_reached(waiter: Waiter) -> bool:
+async def is_woken(waiter: Waiter) -> bool:
     """Whether a waiter would go on now."""
     try:
-        await asyncio.wait_for(waiter.reached(), 0.01)
+        await asyncio.wait_for(waiter.woken(), 0.01)
     except TimeoutError:
         return False
     return True
@@ -30,9 +30,9 @@ async def test_a_waiter_needs_every_partition() -> None:
     waiter.expect({0: 5, 1: 3})
     for partition, offset in ((0, 4), (1, 3), (2, 99)):
         waiter.moved(partition, offset)
-    assert not await is_reached(waiter)
+    assert not await is_woken(waiter)
     waiter.moved(0, 7)
-    assert await is_reached(waiter)
+    assert await is_woken(waiter)
 
 
 async def test_what_moves_during_the_read_counts() -> None:
@@ -41,7 +41,7 @@ async def test_what_moves_during_the_read_counts() -> None:
     waiter.listen()
     waiter.moved(0, 5)
     waiter.expect({0: 5})
-    assert await is_reached(waiter)
+    assert await is_woken(waiter)
 
 
 async def test_a_new_look_forgets_what_was_heard() -> None:
@@ -51,7 +51,32 @@ async def test_a_new_look_forgets_what_was_heard() -> None:
     waiter.moved(0, 5)
     waiter.listen()
     waiter.expect({0: 5})
-    assert not await is_reached(waiter)
+    assert not await is_woken(waiter)
+
+
+async def test_offsets_of_a_poll_do_not_hide_later_ones() -> None:
+    """A poll that read before a notification is told after it: the higher offset counts."""
+    waiter = Waiter()
+    waiter.listen()
+    waiter.notified(0, 5)
+    waiter.moved(0, 4)
+    waiter.expect({0: 5})
+    assert await is_woken(waiter)
+
+
+async def test_who_was_woken_in_vain_heeds_the_poll_alone() -> None:
+    """Another generation's projector may be ahead, and would make 500 waiters read at each of its batches."""
+    waiter = Waiter()
+    waiter.listen()
+    waiter.expect({0: 5})
+    waiter.notified(0, 7)
+    assert await is_woken(waiter)
+    waiter.listen()
+    waiter.expect({0: 5})
+    waiter.notified(0, 8)
+    assert not await is_woken(waiter)
+    waiter.moved(0, 5)
+    assert await is_woken(waiter)
 
 
 async def test_a_move_reaches_its_projection_only() -> None:
@@ -66,7 +91,7 @@ async def test_a_move_reaches_its_projection_only() -> None:
             waiter.listen()
             waiter.expect({0: 1})
         waiting.moved("documents", 0, 1)
-        assert [await is_reached(waiter) for waiter in (live, other, elsewhere)] == [True, True, False]
+        assert [await is_woken(waiter) for waiter in (live, other, elsewhere)] == [True, True, False]
 
 
 async def test_places_are_limited_and_come_free() -> None:
