@@ -6,47 +6,75 @@ from contextlib import contextmanager
 import asyncpg
 import numpy as np
 
-from schemas.errors import DatabaseAway, DataRefused, GenerationMissing
+from schemas.errors import DatabaseAway, DataRefused, GenerationMissing, GenerationOutdated, NenrinError
 
 CHANNEL = "nenrin_positions"
 """Where a projection's moves are notified: "<projection> <partition> <next>"."""
 
+CONNECT_WITHIN = 10.0
+"""Seconds. A Postgres that is frozen takes a connection and says nothing."""
+
 _HALFVEC_HEADER = 4  # two 16-bit integers: dimensions, and one that pgvector keeps for later
 
+REFUSED = ("22", "23", "54")
+"""SQLSTATE classes of values that Postgres will not take, however often it is asked: the fault of an event.
 
-_AWAY = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # the driver's word for a connection that ends just as it is used
-    asyncpg.PostgresConnectionError,
-    asyncpg.InvalidCatalogNameError,  # no such database, yet
-    asyncpg.InvalidAuthorizationSpecificationError,  # no such role or another password, yet
-    asyncpg.exceptions.OperatorInterventionError,  # shutdown, terminated backend
-    asyncpg.exceptions.InsufficientResourcesError,  # disk full, out of memory, too many connections
-    asyncpg.exceptions.TransactionRollbackError,  # deadlock, serialization
-)
-_MISSING = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
-_REFUSED = (asyncpg.DataError, asyncpg.exceptions.ProgramLimitExceededError)
+Data exceptions, integrity violations, program limits (a value too long for an index).
+"""
+AWAY = ("08", "25006", "25P03", "25P04", "28", "3D", "40", "53", "55", "57", "58", "F0", "XX")
+"""SQLSTATEs of a database that can't do now what it could at another time, whatever the values.
+
+Connections, a standby, timeouts of sessions, no such role or database yet, deadlocks and serialization, disk or memory
+full, locks, statement timeouts and shutdowns, I/O errors, and what Postgres calls internal: a damaged file, say.
+"""
+MISSING = ("42P01", "3F000")
+"""SQLSTATEs of a table or schema that isn't there."""
+OUTDATED = ("42703",)
+"""The SQLSTATE of a column that isn't there: another version of Nenrin made the table."""
+
+# the driver's own words for values that don't fit a COPY's columns
+_UNFIT = (UnicodeEncodeError, OverflowError)
+# its words for a connection that is closed, or that ends just as it is used; and the network's
+_CLOSED = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's errors into `DatabaseAway`, `GenerationMissing` or `DataRefused`; let others pass."""
+    """Turn the driver's errors into `DatabaseAway`, `DataRefused` and the two of generations; let others pass."""
     try:
         yield
-    except _MISSING as error:
-        raise GenerationMissing(f"the database lacks what was asked for: {error}") from error
-    except _REFUSED as error:
+    except asyncpg.PostgresError as error:
+        if (ours := _ours(error)) is None:
+            raise
+        raise ours from error
+    except _UNFIT as error:
         raise DataRefused(str(error)) from error
-    except _AWAY as error:
+    except _CLOSED as error:
         # a timeout has no words of its own
         raise DatabaseAway(f"Postgres: {str(error) or 'no answer in time'}") from error
+
+
+def _ours(error: asyncpg.PostgresError) -> NenrinError | None:
+    state: str = error.sqlstate or ""
+    if state.startswith(REFUSED):
+        return DataRefused(str(error))
+    if state.startswith(AWAY):
+        return DatabaseAway(f"Postgres: {error}")
+    if state in MISSING:
+        return GenerationMissing(f"the database lacks what was asked for: {error}")
+    if state in OUTDATED:
+        return GenerationOutdated(
+            f"another version of Nenrin made these tables: {error}; `nenrin doctor` says what to do"
+        )
+    return None
 
 
 async def connect(dsn: str, *, application: str) -> asyncpg.Connection:
     """One connection with our codecs. `application` is shown in pg_stat_activity."""
     with translated():
-        connection = await asyncpg.connect(dsn, server_settings={"application_name": application})
+        connection = await asyncpg.connect(
+            dsn, timeout=CONNECT_WITHIN, server_settings={"application_name": application}
+        )
         await prepare(connection)
     return connection
 

@@ -1,6 +1,7 @@
 """What a read model is: tables, and a pure fold. Everything else about a projection is the same for all of them."""
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
@@ -58,6 +59,15 @@ class Entry(msgspec.Struct, frozen=True):
     traceparent: str | None = None
 
 
+class Order(StrEnum):
+    """What the events of a key are to one another, and so what becomes of those behind one that was parked."""
+
+    UPSERT = "upsert"
+    """Each replaces the one before: the next good one heals what was parked."""
+    APPEND = "append"
+    """Each adds to those before: behind one that was parked they are parked too, until it is retried or skipped."""
+
+
 class Folded(msgspec.Struct, frozen=True):
     """The last word of a batch on one document: `rows` by table name, none when it was removed.
 
@@ -77,6 +87,7 @@ class ReadModel(Protocol):
     """A read model: one folder with its tables, its fold and its reads."""
 
     name: str
+    order: Order
     tables: tuple[str, ...]
     """The tables that hold rows, the one with a row a document first. All have `collection` and `document_id`."""
     tallied: str

@@ -6,6 +6,10 @@ import msgspec
 
 from projections.port import Entry
 from schemas.errors import Gap
+from schemas.mending import EMBED_AGAIN
+
+CUT = ", which lost its end"
+"""What is added to the incarnation of positions that counted records which are gone. The topic's id does not tell."""
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -29,7 +33,8 @@ def continuing(position: Position, entries: Sequence[Entry]) -> list[Entry]:
         if place.since > at:
             raise Gap(
                 f"{place.topic}/{place.partition}: the position is {at}, but the next record begins at {place.since}; "
-                "offsets between are missing: stop, and compare the derived topic with its source"
+                f"the records between are missing in what is read: if that is the derived topic, `{EMBED_AGAIN}` "
+                "makes it whole"
             )
         fresh.append(entry)
         at = place.next
@@ -40,5 +45,6 @@ def after(position: Position, entries: Sequence[Entry]) -> Position:
     """The position once `entries` are applied; duplicates move only where reading goes on."""
     if not entries:
         return position
-    last = entries[-1].place
-    return Position(max(position.next, last.next), max(position.read_next, last.read_next))
+    # the last of them may be a duplicate that lies below what came before it
+    furthest = max(entry.place.next for entry in entries)
+    return Position(max(position.next, furthest), max(position.read_next, entries[-1].place.read_next))

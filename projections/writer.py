@@ -17,9 +17,21 @@ from projections import digests, parking
 from projections.database import CHANNEL, connect, translated
 from projections.digests import Tally
 from projections.generations.tables import schema_of
-from projections.port import Entry, Folded, ReadModel
-from projections.positions import Position, after, continuing
-from schemas.errors import DataRefused, Fenced, GenerationOutdated, NotClaimed, OtherIncarnation, TopicMismatch
+from projections.parking_lot import ParkingLot
+from projections.port import Change, Entry, Folded, ReadModel
+from projections.positions import CUT, Position, after, continuing
+from schemas.errors import (
+    DatabaseAway,
+    DataRefused,
+    Fenced,
+    GenerationOutdated,
+    LogCut,
+    NotClaimed,
+    OtherIncarnation,
+    TooManyParked,
+    TopicMismatch,
+)
+from schemas.mending import COPY, DOCTOR, RESET, RESET_ALL
 
 log = structlog.get_logger()
 
@@ -39,9 +51,30 @@ UPDATE {schema}.positions SET
 WHERE topic = $1 AND partition = ANY($2)
 RETURNING partition, epoch, next, read_next
 """
+_STANDING = "SELECT partition, epoch, next FROM {schema}.positions WHERE topic = $1"
+_CUT = "UPDATE {schema}.positions SET incarnation = $3 WHERE topic = $1 AND incarnation = $2"
+_END_OWN = """
+SELECT pg_terminate_backend(a.pid, 5000)
+FROM {schema}.positions p JOIN unnest($2::int[], $3::bigint[]) AS held(partition, epoch) USING (partition, epoch)
+    JOIN pg_stat_activity a ON a.pid = p.backend_pid AND a.backend_start = p.backend_start
+WHERE p.topic = $1 AND a.pid <> pg_backend_pid()
+"""
+_RENEW = """
+UPDATE {schema}.positions p SET
+    epoch = p.epoch + 1, claimed_at = clock_timestamp(), backend_pid = pg_backend_pid(),
+    backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
+FROM unnest($2::int[], $3::bigint[]) AS held(partition, epoch)
+WHERE p.topic = $1 AND p.partition = held.partition AND p.epoch = held.epoch
+RETURNING p.partition, p.epoch, p.next, p.read_next
+"""
 _ADVANCE = """
-UPDATE {schema}.positions SET next = $5, read_next = $6, committed_at = clock_timestamp()
+UPDATE {schema}.positions p SET next = $5, read_next = $6, committed_at = clock_timestamp()
 WHERE topic = $1 AND partition = $2 AND epoch = $3 AND next = $4
+RETURNING EXISTS (
+    SELECT 1 FROM nenrin.decisions d
+    WHERE d.projection = $7 AND d.topic = $1 AND d.incarnation = p.incarnation AND d.partition = $2
+      AND d."offset" >= $4 AND d."offset" < $5 AND d.skipped_at IS NOT NULL
+)
 """
 _DELETE = """
 DELETE FROM {schema}.{table} WHERE (collection, document_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
@@ -54,13 +87,6 @@ ON CONFLICT (partition, collection) DO UPDATE SET
     content = mod(d.content + excluded.content, 18446744073709551616),
     vectors = mod(d.vectors + excluded.vectors, 18446744073709551616)
 """
-_HEAL = """
-UPDATE {schema}.parked p SET resolved_by = g.at
-FROM unnest($3::bytea[], $4::bigint[]) AS g(key, at)
-WHERE p.topic = $1 AND p.partition = $2 AND p.resolved_by IS NULL
-  AND md5(p.key) = md5(g.key) AND p.key = g.key AND p."offset" < g.at
-"""
-_PARK = ("topic", "partition", "offset", "key", "reason", "value", "headers", "resolved_by")
 
 
 class Claim(msgspec.Struct):
@@ -70,6 +96,14 @@ class Claim(msgspec.Struct):
     partition: int
     epoch: int
     position: Position
+
+
+class _Full(Exception):
+    """There is no room to park the event behind the first `fitting` ones of a batch."""
+
+    def __init__(self, fitting: int) -> None:
+        super().__init__(fitting)
+        self.fitting = fitting
 
 
 class Writer:
@@ -85,12 +119,14 @@ class Writer:
         generation: int,
         dsn: str,
         committed: Callable[[Sequence[Entry]], None] = lambda _: None,
+        park_limit: int = parking.LIMIT,
     ) -> None:
         """`committed` is told what each transaction has applied, parked or skipped."""
         self._model = model
         self._schema = schema_of(model.name, generation)
         self._dsn = dsn
         self._committed = committed
+        self._lot = ParkingLot(model.name, self._schema, model.order, park_limit)
         self._connection: asyncpg.Connection | None = None
         self._claims: dict[int, Claim] = {}
         self._turn = asyncio.Lock()  # a rebalance may ask for a claim while a batch is being applied
@@ -107,6 +143,9 @@ class Writer:
 
     def _let_go(self) -> None:
         self._claims = {}
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
@@ -136,29 +175,100 @@ class Writer:
             }
             return {partition: claim.position for partition, claim in self._claims.items()}
 
+    async def renew(self) -> None:
+        """After `DatabaseAway`: claim anew, on a new connection, what is claimed here and by nobody else since.
+
+        The positions then say how the last transaction ended. Raises `Fenced` when one is no longer ours or was moved
+        back, `NotClaimed` when there is none, and `DatabaseAway`, after which it can be called again.
+        """
+        async with self._turn:
+            held = {claim.partition: claim for claim in self._claims.values()}
+            if not held:
+                raise NotClaimed(f"{self._schema}: nothing is claimed here")
+            self._disconnect()
+            connection = await connect(self._dsn, application=f"nenrin projector {self._schema}")
+            try:
+                self._claims = await self._renewed(connection, held)
+            except BaseException:
+                connection.terminate()
+                raise
+            self._connection = connection
+
+    async def _renewed(self, connection: asyncpg.Connection, held: Mapping[int, Claim]) -> dict[int, Claim]:
+        topic = next(iter(held.values())).topic
+        epochs = [claim.epoch for claim in held.values()]
+        with translated():
+            await connection.execute(self._sql(_END_OWN), topic, list(held), epochs)
+            rows = await connection.fetch(self._sql(_RENEW), topic, list(held), epochs)
+        for row in rows:
+            if row["next"] < (before := held[row["partition"]].position.next):
+                raise Fenced(
+                    f"{self._schema}: the position of partition {row['partition']} went back from {before} to "
+                    f"{row['next']}, as in a database that was restored; begin anew from there"
+                )
+        if lost := held.keys() - {row["partition"] for row in rows}:
+            raise Fenced(f"{self._schema}: partitions {sorted(lost)} belong to another projector now")
+        return {
+            row["partition"]: Claim(topic, row["partition"], row["epoch"], Position(row["next"], row["read_next"]))
+            for row in rows
+        }
+
+    async def confirm(self, connection: asyncpg.Connection) -> None:
+        """Ask whether the claims still hold, for an owner that has nothing to write and would never notice.
+
+        Raises `Fenced` where they don't: somebody else has claimed, or the database was replaced by an older one.
+        """
+        async with self._turn:
+            for topic in {claim.topic for claim in self._claims.values()}:
+                with translated():
+                    rows = await connection.fetch(self._sql(_STANDING), topic)
+                standing = {row["partition"]: (row["epoch"], row["next"]) for row in rows}
+                for partition, claim in self._claims.items():
+                    epoch, next_ = standing.get(partition, (0, 0))
+                    if epoch != claim.epoch or next_ < claim.position.next:
+                        raise Fenced(
+                            f"{self._schema}: partition {partition} is at {next_} in epoch {epoch}, not at "
+                            f"{claim.position.next} in epoch {claim.epoch}: claimed by another projector, or restored "
+                            "from a backup; begin anew from there"
+                        )
+
     def _check(self, topic: str, incarnation: str, count: int, known: Sequence[asyncpg.Record]) -> None:
-        if (made_for := len(known)) != count:
-            raise TopicMismatch(
-                f"{topic} has {count} partitions, but {self._schema} was made for {made_for}: the number is fixed "
-                "for an incarnation; restore the topic, or make projection and topic anew"
-            )
         for row in known:
+            if row["incarnation"] == incarnation + CUT:
+                raise LogCut(
+                    f"{topic} has lost records at its end that {self._schema} counts: `{RESET_ALL}` begins anew with "
+                    "what is left"
+                )
             if row["incarnation"] != incarnation:
                 raise OtherIncarnation(
                     f"{topic} was recreated: {self._schema} counts offsets of incarnation {row['incarnation']}, "
-                    f"the topic is now {incarnation}; make the projection anew from the new topic"
+                    f"the topic is now {incarnation}; `{RESET_ALL}` begins anew with what is in it now"
                 )
+        if (made_for := len(known)) != count:
+            raise TopicMismatch(
+                f"{topic} has {count} partitions, but {self._schema} was made for {made_for}: the number is fixed for "
+                f"an incarnation, for the order of a document's events hangs on it; `{COPY}` brings the log into a "
+                f"topic of {made_for} partitions, and `{DOCTOR}` says the steps"
+            )
+
+    async def cut(self, topic: str, incarnation: str) -> None:
+        """Remember that the log lost records that this generation counts.
+
+        When it has grown again beyond the positions nothing else would tell, and other events under the same offsets
+        would be taken for known. Readers see another incarnation than the log's: their lag is unknown.
+        """
+        async with self._turn:
+            if self._connection is not None:
+                with translated():
+                    await self._connection.execute(self._sql(_CUT), topic, incarnation, incarnation + CUT)
 
     async def _check_tables(self, connection: asyncpg.Connection) -> None:
         for table in self._model.tables:
             found = {row[0] for row in await connection.fetch(_COLUMNS, f"{self._schema}.{table}")}
             if missing := [column for column in self._model.columns(table) if column not in found]:
-                name = self._model.name
                 raise GenerationOutdated(
                     f"{self._schema}.{table} has no column {', '.join(missing)}: another version of Nenrin made it. "
-                    f"All that it holds is in the log: DROP SCHEMA {self._schema} CASCADE; DELETE FROM "
-                    f"nenrin.projections WHERE name = '{name}'; DELETE FROM nenrin.generations WHERE projection = "
-                    f"'{name}'; then run `nenrin init`, and it is made anew"
+                    f"All that it holds is in the log: `{RESET} {self._model.name}` makes it anew"
                 )
 
     def position(self, partition: int) -> Position:
@@ -175,7 +285,8 @@ class Writer:
         """Apply a batch of one partition in one transaction, and say where it stands then.
 
         Duplicates fall away. An event that Postgres refuses is found by halving and parked; its neighbours go on.
-        Raises `NotClaimed`, `Gap`, `Fenced`, `DatabaseAway`; then nothing of the batch is written.
+        Raises `NotClaimed`, `Gap`, `Fenced`; `DatabaseAway`, after which only `renew` can tell how it ended; and
+        `TooManyParked`, with everything before the event applied that there is no room for.
         """
         async with self._turn:
             claim = self._claim(partition)
@@ -187,22 +298,42 @@ class Writer:
 
     async def _commit(self, claim: Claim, fresh: Sequence[Entry], target: Position) -> None:
         try:
-            folded = self._model.evolve(fresh)
-            async with self._transaction() as connection:
-                await self._advance(connection, claim, target)
-                await self._write(connection, claim, folded)
-                await self._park(connection, claim, fresh)
-                await self._notify(connection, claim, target)
+            settled = await self._transact(claim, fresh, target)
         except DataRefused as refusal:
             await self._isolate(claim, fresh, target, refusal)
+        except _Full as full:
+            await self._fill(claim, fresh, full.fitting)
         else:
             claim.position = target
-            self._committed(fresh)
+            self._committed(settled)
+
+    async def _transact(self, claim: Claim, fresh: Sequence[Entry], target: Position) -> Sequence[Entry]:
+        async with self._transaction() as connection:
+            some_skipped = await self._advance(connection, claim, target)
+            skipped = await self._lot.skipped(connection, fresh) if some_skipped and fresh else {}
+            settled = await self._lot.settle(connection, fresh, skipped)
+            if len(settled.entries) < len(fresh):
+                raise _Full(len(settled.entries))
+            await self._write(connection, claim, self._model.evolve(settled.entries))
+            await self._lot.record(connection, settled)
+            await self._notify(connection, claim, target)
+        return settled.entries
+
+    async def _fill(self, claim: Claim, fresh: Sequence[Entry], fitting: int) -> None:
+        """Apply what comes before the event that there is no room for, and say so."""
+        if fitting:
+            await self._commit(claim, fresh[:fitting], after(claim.position, fresh[:fitting]))
+        place = fresh[fitting].place
+        raise TooManyParked(
+            f"{self._model.name} has parked {self._lot.limit} events that nobody has dealt with, and "
+            f"{place.topic}/{place.partition}@{place.offset} would be one more: look at them with `nenrin parked "
+            "list`, then `nenrin parked retry` or `skip` some, or raise NENRIN_PARK_LIMIT"
+        )
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:
         if self._connection is None:
-            raise NotClaimed(f"{self._schema}: nothing is claimed here")
+            raise DatabaseAway(f"{self._schema}: the connection that held the claims is gone")
         with translated():
             async with self._connection.transaction():
                 yield self._connection
@@ -214,13 +345,19 @@ class Writer:
             await self._commit(claim, fresh[:middle], after(claim.position, fresh[:middle]))
             await self._commit(claim, fresh[middle:], target)
             return
-        if not fresh or parking.is_parked(fresh[0]):
+        (entry,) = fresh or (None,)
+        if entry is not None and isinstance(entry.content, Change):
+            log.warning("event parked", place=entry.place, reason=str(refusal))
+            parked = parking.refused(entry, f"Postgres refuses it: {refusal}")
+        elif entry is not None and parking.is_parked(entry) and entry != parking.bare(entry):
+            parked = parking.bare(entry)
+        else:
             raise refusal
-        log.warning("event parked", place=fresh[0].place, reason=str(refusal))
-        await self._commit(claim, [parking.refused(fresh[0], f"Postgres refuses it: {refusal}")], target)
+        await self._commit(claim, [parked], target)
 
-    async def _advance(self, connection: asyncpg.Connection, claim: Claim, target: Position) -> None:
-        done = await connection.execute(
+    async def _advance(self, connection: asyncpg.Connection, claim: Claim, target: Position) -> bool:
+        """Move the position, if it is still ours to move. Returns whether an operator skipped something on the way."""
+        moved = await connection.fetchrow(
             self._sql(_ADVANCE),
             claim.topic,
             claim.partition,
@@ -228,12 +365,14 @@ class Writer:
             claim.position.next,
             target.next,
             target.read_next,
+            self._model.name,
         )
-        if done != "UPDATE 1":
+        if moved is None:
             raise Fenced(
                 f"{self._schema}: partition {claim.partition} belongs to another projector now; "
                 f"epoch {claim.epoch} is over"
             )
+        return bool(moved[0])
 
     async def _write(self, connection: asyncpg.Connection, claim: Claim, folded: Sequence[Folded]) -> None:
         if not folded:
@@ -269,14 +408,6 @@ class Writer:
                 [Decimal(tally.content) for tally in moved.values()],
                 [Decimal(tally.vectors) for tally in moved.values()],
             )
-
-    async def _park(self, connection: asyncpg.Connection, claim: Claim, fresh: Sequence[Entry]) -> None:
-        if healed := parking.healing(fresh):
-            await connection.execute(
-                self._sql(_HEAL), claim.topic, claim.partition, list(healed), list(healed.values())
-            )
-        if rows := parking.to_park(fresh):
-            await connection.copy_records_to_table("parked", schema_name=self._schema, columns=_PARK, records=rows)
 
     async def _notify(self, connection: asyncpg.Connection, claim: Claim, target: Position) -> None:
         payload = f"{self._model.name} {claim.partition} {target.next}"

@@ -76,8 +76,16 @@ def _table(events: Sequence[ParkedEvent]) -> RenderableType:
     table = table_of("Parked events", "projection", "place", "key", "reason")
     for event in events:
         # what strangers wrote is text, never markup
-        table.add_row(event.projection, _where(event), Text(plain(event.key or "", 60)), Text(plain(event.reason, 200)))
-    return Group(table, Text("nenrin parked show PLACE shows one with its headers and value", "dim"))
+        table.add_row(event.projection, _where(event), Text(plain(event.key or "", 60)), _why(event))
+    return Group(table, Text("nenrin parked show PLACE shows one; parked retry and parked skip deal with them", "dim"))
+
+
+def _why(event: ParkedEvent) -> Text:
+    copy = event.retried
+    if copy is None:
+        return Text(plain(event.reason, 200))
+    at = "?" if copy.offset is None else copy.offset
+    return Text(f"{plain(event.reason, 200)} (retried as {event.topic}/{copy.partition}@{at})")
 
 
 def _where(event: ParkedEvent) -> str:
@@ -127,8 +135,15 @@ def shown(found: Sequence[ParkedContent]) -> RenderableType:
 
 
 def _since(event: ParkedEvent) -> str:
-    healed = "" if event.resolved_by is None else f", healed by the event at offset {event.resolved_by}"
-    return f"since {event.parked_at}{healed}"
+    said = [f"since {event.parked_at}"]
+    if (retried := event.retried) is not None:
+        copy = "a copy that may be" if retried.offset is None else f"{event.topic}/{retried.partition}@{retried.offset}"
+        said.append(f"retried by {plain(retried.by)} as {copy}, {retried.at}")
+    if (skipped := event.skipped) is not None:
+        said.append(f"skipped by {plain(skipped.by)}, {skipped.at}: {plain(skipped.reason)}")
+    if event.resolved_by is not None:
+        said.append(f"resolved by the event at offset {event.resolved_by}")
+    return ", ".join(said)
 
 
 def _encoded(value: str | None, encoding: str) -> Text:

@@ -195,10 +195,27 @@ class Header(msgspec.Struct, frozen=True):
     encoding: str = "utf-8"
 
 
+class Retried(msgspec.Struct, frozen=True):
+    """That somebody had an event appended again; the offset of the copy is None while nobody knows it."""
+
+    at: str
+    by: str
+    partition: int
+    offset: int | None = None
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """That somebody gave an event up, and why."""
+
+    at: str
+    by: str
+    reason: str
+
+
 class ParkedEvent(msgspec.Struct, frozen=True):
     """An event that could not be applied. Its key is text, or base64 where its bytes are not UTF-8.
 
-    `resolved_by` is the offset of the later good event of the same key that healed it.
+    `resolved_by` is the offset of the later event of the same key that took its place.
     """
 
     projection: str
@@ -211,6 +228,8 @@ class ParkedEvent(msgspec.Struct, frozen=True):
     value_bytes: int | None = None
     parked_at: str | None = None
     resolved_by: int | None = None
+    retried: Retried | None = None
+    skipped: Skipped | None = None
 
 
 class ParkedContent(ParkedEvent, frozen=True):
@@ -222,7 +241,7 @@ class ParkedContent(ParkedEvent, frozen=True):
 
 
 class Parked(msgspec.Struct, frozen=True):
-    """The events of a projection that could not be applied, and that no later one has healed."""
+    """The events of a projection that could not be applied, and that nothing has resolved."""
 
     parked: list[ParkedEvent]
     projection: Projection

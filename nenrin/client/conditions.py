@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TypedDict
 
+from schemas import versions
+
 
 class Conditions(TypedDict, total=False):
     """The keywords that every read takes."""
@@ -33,9 +35,14 @@ def patience(conditions: Conditions, wait: float) -> float:
 
 
 def headers(conditions: Conditions, token: str | None, wait: float) -> Iterator[tuple[str, str]]:
-    """The headers of a read by a session that waits so long and has come to `token`; None: it has seen nothing."""
+    """The headers of a read by a session that waits so long and has come to `token`; None: it has seen nothing.
+
+    Raises `MalformedToken` for an `at_least` that is none: what HTTP cannot carry would never reach the service.
+    """
     at_least = conditions.get("at_least", token)
     if at_least is not None:
+        if at_least is not token:
+            versions.parse(at_least)
         yield "Nenrin-At-Least", at_least
         if (seconds := patience(conditions, wait)) > 0:
             yield "Prefer", f"wait={seconds:.3f}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from nenrin.abandoned import explanation, is_abandoned
 from nenrin.client.errors import NoStack
 
 STATE = ".nenrin"
@@ -44,6 +45,8 @@ def _in_folder(folder: Path) -> Endpoints:
         raise NoStack(f"no running stack in {folder}: start one with `nenrin up --state {folder}`") from None
     except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
         raise NoStack(f"{file} cannot be read ({error}): is {folder} the state folder of a stack?") from error
+    if is_abandoned(folder):
+        raise NoStack(explanation(folder))
     if not (found.command and found.query):
         raise NoStack(f"the stack in {folder} runs without Nenrin's services: start it with `nenrin up`")
     return found

@@ -44,6 +44,12 @@ async def administration(dsn: str) -> AsyncIterator[AsyncConnection]:
         await engine.dispose()
 
 
+async def revisions(dsn: str) -> tuple[str | None, str | None]:
+    """The revision of the control schema that the database has, and the newest one."""
+    async with administration(dsn) as connection:
+        return await connection.run_sync(_revisions)
+
+
 async def plan(dsn: str, wanted: Sequence[Wanted]) -> list[str]:
     """What `install` would do, a line each; empty when there is nothing to do."""
     async with administration(dsn) as connection:

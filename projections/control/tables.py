@@ -35,6 +35,26 @@ heads = Table(
     postgresql_with={"fillfactor": "50"},
 )
 
+decisions = Table(
+    "decisions",
+    metadata,
+    # by what the log knows an event by, so that it holds for every build of the projection
+    Column("projection", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("incarnation", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("offset", BigInteger, primary_key=True),
+    Column("retried_at", DateTime(timezone=True)),
+    Column("retried_by", Text),
+    Column("retried_into", Integer, comment="the partition that it was to be appended to"),
+    Column("retried_since", BigInteger, comment="where that partition ended before it was appended"),
+    Column("retried_as", BigInteger, comment="the offset of the copy; null while it is on its way"),
+    Column("skipped_at", DateTime(timezone=True)),
+    Column("skipped_by", Text),
+    Column("skipped_because", Text),
+)
+"""What operators decided about events that a projection had parked."""
+
 oldest = Table(
     "oldest",
     metadata,

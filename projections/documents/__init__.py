@@ -6,7 +6,7 @@ from sqlalchemy import MetaData
 
 from projections.documents import tables
 from projections.documents.evolve import evolve
-from projections.port import Entry, Folded
+from projections.port import Entry, Folded, Order
 
 NAME = "documents"
 
@@ -15,6 +15,7 @@ class Documents:
     """The read model of `GET /v1/collections/{c}/documents…`: a fold of the source topic itself."""
 
     name = NAME
+    order = Order.UPSERT
     tables: tuple[str, ...] = ("documents",)
     tallied = "0, content_hash, 0"
 

@@ -1,9 +1,9 @@
 """Making generations, and knowing which one is live."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import msgspec
-from sqlalchemy import insert, select, text
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateSchema
 
@@ -22,17 +22,21 @@ class Live(msgspec.Struct, frozen=True):
 
 
 class Build(msgspec.Struct, frozen=True):
-    """What a new generation is made for: the source topic as it is now, and the encoder whose vectors it keeps."""
+    """What a new generation is made for: the source topic as it is now, and the encoder whose vectors it keeps.
+
+    `begins` are the first offsets of those partitions that do not begin at 0.
+    """
 
     topic: str
     partitions: int
     incarnation: str
     encoder: str | None = None
     dimensions: int | None = None
+    begins: Mapping[int, int] = {}
 
 
 async def create(connection: AsyncConnection, model: ReadModel, generation: int, build: Build) -> None:
-    """Make an empty generation: its schema and tables, a position at 0 for every partition, and the reader's grants."""
+    """Make an empty generation: its schema and tables, a position for every partition, and the reader's grants."""
     schema = schema_of(model.name, generation)
     metadata = model.define(schema, build.dimensions)
     await connection.execute(CreateSchema(schema))
@@ -43,7 +47,7 @@ async def create(connection: AsyncConnection, model: ReadModel, generation: int,
             {
                 "topic": build.topic,
                 "partition": partition,
-                "next": 0,
+                "next": build.begins.get(partition, 0),
                 "read_next": 0,
                 "incarnation": build.incarnation,
                 "epoch": 0,
@@ -55,6 +59,21 @@ async def create(connection: AsyncConnection, model: ReadModel, generation: int,
         insert(generations).values(projection=model.name, generation=generation, encoder=build.encoder)
     )
     await grant(connection, (schema,))
+
+
+async def replace(connection: AsyncConnection, model: ReadModel, build: Build) -> int:
+    """Make an empty generation and the pointer name it; returns its number. The one before is kept, as previous.
+
+    Until a projector has claimed it its lag is unknown, and its version says from then on how far it is.
+    """
+    named = projections.c.name == model.name
+    locked = await connection.execute(select(projections.c.live).where(named).with_for_update())
+    before = locked.scalar_one()
+    numbers = select(func.max(generations.c.generation)).where(generations.c.projection == model.name)
+    number = int((await connection.execute(numbers)).scalar_one()) + 1
+    await create(connection, model, number, build)
+    await connection.execute(update(projections).where(named).values(live=number, previous=before))
+    return number
 
 
 async def grant(connection: AsyncConnection, schemas: Collection[str]) -> None:

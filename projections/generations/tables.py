@@ -1,6 +1,22 @@
 """The tables that every generation has, whatever it projects."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, LargeBinary, MetaData, Numeric, Table, Text, func
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    func,
+    text,
+)
+
+UNRESOLVED = "resolved_by IS NULL AND skipped_at IS NULL"
+"""SQL: whether a parked event waits to be healed, retried or skipped."""
 
 
 def schema_of(projection: str, generation: int) -> str:
@@ -46,9 +62,10 @@ def define(metadata: MetaData) -> None:
         Column("reason", Text, nullable=False),
         Column("value", LargeBinary),
         Column("headers", LargeBinary, nullable=False, comment="MessagePack: pairs of name and bytes"),
-        Column("resolved_by", BigInteger, comment="the offset of the later good event of the same key"),
+        Column("resolved_by", BigInteger, comment="the offset of the later event of the same key that took its place"),
+        Column("skipped_at", DateTime(timezone=True), comment="when an operator gave it up; nenrin.decisions says why"),
+        Column("rank", BigInteger, comment="its turn among those of its key, where that isn't its own offset"),
         Column("parked_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     )
     # by hash: a key may be longer than a b-tree entry
-    unresolved = parked.c.resolved_by.is_(None)
-    Index("parked_unresolved", func.md5(parked.c.key), postgresql_where=unresolved)
+    Index("parked_unresolved", func.md5(parked.c.key), postgresql_where=text(UNRESOLVED))

@@ -6,7 +6,7 @@ from sqlalchemy import MetaData
 
 from projections.passages import tables
 from projections.passages.evolve import evolve
-from projections.port import Entry, Folded
+from projections.port import Entry, Folded, Order
 
 NAME = "passages"
 
@@ -15,6 +15,7 @@ class Passages:
     """The read model of search and of collections: a fold of the derived topic. `language` configures text search."""
 
     name = NAME
+    order = Order.UPSERT
     tables: tuple[str, ...] = ("documents", "passages")
     tallied = "passages, content_hash, vector_hash"
 

@@ -4,6 +4,7 @@ from projections.port import Change, Content, Entry, Nothing, Place, Refusal
 from schemas import embedded, events, traceparent
 from schemas.embedded import Rejected, Skipped
 from schemas.errors import OtherIncarnation, UndecodableRecord
+from schemas.mending import EMBED_AGAIN
 from schemas.records import Record
 
 
@@ -35,7 +36,7 @@ def from_derived(record: Record, incarnation: str) -> Entry:
     if source.incarnation != incarnation:
         raise OtherIncarnation(
             f"{record.topic}/{record.partition} at offset {record.offset} was embedded from incarnation "
-            f"{source.incarnation} of {source.topic}, now {incarnation}: make derived topic and projection anew"
+            f"{source.incarnation} of {source.topic}, now {incarnation}: `{EMBED_AGAIN}` makes it anew"
         )
     if source.partition != record.partition:
         raise UndecodableRecord(

@@ -49,6 +49,12 @@ class Metrics:
             ("projection",),
             registry=registry,
         )
+        self.retries = Counter(
+            "nenrin_projector_retries",
+            "Times that Postgres could not take a batch or a claim, or too much was parked, before it was tried again.",
+            ("projection",),
+            registry=registry,
+        )
         self.claims = Counter(
             "nenrin_projector_claims",
             "Claims of partitions: one at the start, and one whenever the group divides them anew.",
@@ -68,6 +74,7 @@ class ProjectionMetrics:
         self._batch = metrics.batch_records.labels(projection)
         self.apply_seconds = metrics.apply_seconds.labels(projection)
         self.stopped = metrics.stopped.labels(projection)
+        self.retries = metrics.retries.labels(projection)
         self.claims = metrics.claims.labels(projection)
 
     def read(self, entries: Sequence[Entry], position: int) -> None:
