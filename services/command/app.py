@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from litestar import Litestar
 from litestar.types import ASGIApp
@@ -16,6 +17,7 @@ from services.command.documenting import VOCABULARY
 from services.command.handlers import handlers
 from services.command.listing import Listing
 from services.command.publisher import DEADLINE, Publisher
+from services.disk import shortage
 from services.settings import Settings
 from web.application import application
 from web.readiness import Readiness
@@ -29,18 +31,32 @@ SOURCE = "/nenrin/command"
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    app = command_application(settings.kafka_settings(), settings.reader_dsn)
+    app = command_application(
+        settings.kafka_settings(),
+        settings.reader_dsn,
+        advice=partial(shortage, settings.kafka_data),
+        # a producer needs no such setting; where it is made, it is meant
+        partitions=settings.partitions if "partitions" in settings.model_fields_set else None,
+    )
     serve(app, settings.host, settings.port or PORT, grace=DEADLINE)
 
 
-def command_application(kafka: KafkaSettings, reader_dsn: str, source: str = SOURCE) -> ASGIApp:
-    """The application, writing to this Kafka in the name of `source`.
+def command_application(
+    kafka: KafkaSettings,
+    reader_dsn: str,
+    source: str = SOURCE,
+    advice: Callable[[], str] = str,
+    partitions: int | None = None,
+) -> ASGIApp:
+    """The application, writing to this Kafka in the name of `source`, where the topic has so many `partitions`.
 
+    `advice` says why Kafka may be away, where somebody knows.
     It asks Postgres only what a collection holds that is to be removed; everything else goes on without it.
     """
     registry = Registry()
     tracer = tracing.tracer()
-    publisher = Publisher(kafka, source, registry, tracer)
+    publisher = Publisher(kafka, source, registry, tracer, advice)
+    publisher.partitions = partitions
     reader = Reader(reader_dsn)
     listing = Listing(reader)
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry
 
 from eventlog.connection import KafkaSettings
-from eventlog.planning import Identity
+from eventlog.planning import Identity, mismatch
 from eventlog.topics import Topics
 from schemas import events, topics
 from schemas.documents import DocumentEvent, key_of
@@ -50,12 +50,22 @@ class Publisher:
     `run` must run for as long as events are published.
     """
 
+    partitions: int | None = None
+    """Nothing is written into a topic with another number of them: that would part a document's events."""
+
     def __init__(
-        self, settings: KafkaSettings, source: str, registry: CollectorRegistry, tracer: Tracer | None = None
+        self,
+        settings: KafkaSettings,
+        source: str,
+        registry: CollectorRegistry,
+        tracer: Tracer | None = None,
+        advice: Callable[[], str] = str,
     ) -> None:
+        """`advice` says why Kafka may be away, where somebody knows; "" otherwise."""
         self._settings = settings
         self._cluster = Topics(settings, within=ANSWER_WITHIN)
         self._tracer = tracer
+        self._advice = advice
         self._source = source
         self._life: ProducerLife | None = None
         self._bulk: BulkLife | None = None
@@ -67,7 +77,7 @@ class Publisher:
     @property
     def state(self) -> str:
         """Either "ok" or why nothing can be written now."""
-        return "ok" if self._usable.is_set() else self._missing
+        return "ok" if self._usable.is_set() else self._advised(self._missing)
 
     async def publish(self, event: DocumentEvent, traceparent: str | None = None) -> Version:
         """Write a valid event; return the version that covers it, once all in-sync replicas have it.
@@ -81,7 +91,7 @@ class Publisher:
         except LogAway as error:
             self._writes.labels(error.outcome).inc()
             log.info("write not acknowledged", outcome=error.outcome, reason=str(error))
-            raise
+            raise LogAway(error.outcome, self._advised(str(error))) from error
         self._writes.labels("acknowledged").inc()
         return version
 
@@ -99,10 +109,15 @@ class Publisher:
             log.info(
                 "stream cut off", outcome=stream.outcome, acknowledged=stream.ledger.acknowledged, reason=str(error)
             )
-            raise
+            raise LogAway(error.outcome, self._advised(str(error))) from error
         finally:
             self._writes.labels("acknowledged").inc(stream.ledger.acknowledged)
             self._writes.labels("unknown").inc(stream.ledger.open)
+
+    def _advised(self, reason: str) -> str:
+        """A reason why Kafka is away, with what somebody knows of it."""
+        advice = self._advice()
+        return f"{reason.rstrip('.')}; {advice}." if advice else reason
 
     def stream(self) -> Stream[Any]:
         """A stream to write inside `streaming`."""
@@ -175,6 +190,7 @@ class Publisher:
         while True:
             try:
                 (found,) = await self._cluster.identify(topics.DOCUMENTS)
+                self._check(found)
                 self._adopt(found)
             except (LogAway, TopicMismatch) as error:
                 self._miss(str(error))
@@ -187,6 +203,10 @@ class Publisher:
         if (life := self._life) is not None:
             self._discard(life, "the service is stopping")
             await asyncio.to_thread(life.join, 2.0)
+
+    def _check(self, found: Identity) -> None:
+        if self.partitions not in {None, found.partitions}:
+            raise mismatch(found.name, found.partitions, self.partitions or 0)
 
     def _adopt(self, found: Identity) -> None:
         if self._life is not None and self._life.incarnation != found.incarnation:

@@ -8,7 +8,7 @@ Documents of all partitions share the batches of the model; a lane holds back wh
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -106,10 +106,13 @@ class Pipeline:
         producer: Producer,
         limit: int = RECORD_LIMIT,
         metrics: Metrics | None = None,
+        confirm: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`confirm` raises where what was read is no longer what there is; it is called before each writing."""
         self._inbox = inbox
         self._producer = producer
         self._limit = limit
+        self._confirm = confirm
         self._metrics = metrics or Metrics(CollectorRegistry())
         self._metrics.waiting_records.set_function(lambda: len(inbox))
         self._tracer = tracing.tracer()
@@ -145,7 +148,8 @@ class Pipeline:
     async def _prepare(self, encoder: TextsToVectors) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            deliveries = await self._inbox.take(TAKE, TAKE_BYTES)
+            with exit_on_error(f"reading {self._inbox.topic}"):
+                deliveries = await self._inbox.take(TAKE, TAKE_BYTES)
             began = time.time_ns()
             works = await loop.run_in_executor(self._preparing, prepared, deliveries, self._partitions, encoder)
             if self._tracer is not None:
@@ -203,6 +207,8 @@ class Pipeline:
         with exit_on_error(f"writing the derived records of {lane.place}"):
             while works := await lane.ready():
                 derived = await self._derive(works, lane)
+                if self._confirm is not None:
+                    await self._confirm()
                 await self._producer.send(lane.place.partition, derived)
                 self._inbox.done(work.delivered for work in works)
                 tracing.ended(work.span for work in works)

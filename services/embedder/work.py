@@ -115,8 +115,9 @@ def _carried(work: Work, origin: Origin, limit: int) -> Output:
     record = work.delivered.record
     assert record is not None
     source = _source(work.delivered, origin, offset=record.offset, since=work.delivered.since, time=record.time)
-    # one that isn't valid goes on as it came: it is not the embedder's to judge
-    trace = record.header(HEADER) if work.traceparent is None else work.traceparent.encode()
+    # one that isn't valid goes on as it came, if it is text: it is not the embedder's to judge
+    sent = record.header(HEADER) if work.traceparent is None else work.traceparent.encode()
+    trace = sent if sent is not None and sent.isascii() else None
     output = _output(_derived(work, record, source), record, origin, trace)
     if output.size <= limit:
         return output

@@ -14,6 +14,7 @@ from projections.passages import Passages
 from schemas import topics
 from schemas.encoders import MINILM
 from schemas.errors import DatabaseAway, LogAway, NenrinError
+from schemas.mending import EMBED_AGAIN
 from services.settings import Settings
 
 
@@ -58,7 +59,8 @@ async def check_encoder(dsn: str) -> None:
     if found.encoder != MINILM.name:
         raise OtherEncoder(
             f"passages generation {found.generation} holds vectors of {found.encoder}, but this version of Nenrin"
-            f" embeds with {MINILM.name}: begin anew, in another state folder or database, and add the documents again"
+            f" embeds with {MINILM.name}: `{EMBED_AGAIN}` begins anew with that one, while Kafka"
+            " and Postgres run"
         )
 
 

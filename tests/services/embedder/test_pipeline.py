@@ -14,6 +14,7 @@ from encoders.chunking import Piece
 from eventlog.delivery import TopicPartition
 from eventlog.inbox import Inbox
 from schemas.embedded import decode
+from schemas.errors import PositionLost
 from schemas.records import Record
 from services.embedder.pipeline import Pipeline
 from services.embedder.producer import Producer
@@ -182,6 +183,27 @@ async def test_an_error_of_the_log_ends_the_process_before_another_batch(
     await asyncio.sleep(0.1)
     assert isinstance(ended[0], OSError)
     assert sent == [1]
+
+
+async def test_a_log_that_cannot_be_read_on_ends_the_process_behind_what_was_read(
+    pipeline: Pipeline, inbox: Inbox, written: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the words of whoever noticed; the next life begins with a look at the log."""
+    ended: list[BaseException] = []
+
+    def end_process(_: str, error: BaseException) -> None:
+        ended.append(error)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("eventlog.ending.end_process", end_process)
+    deliver(inbox, 0, added(0, "word"))
+    await written.holds(0, 1)
+    inbox.fail(7, PositionLost("of another session"))
+    inbox.fail(inbox.session, PositionLost("documents/0: gone"))
+    async with asyncio.timeout(PATIENCE):
+        while not ended:  # noqa: ASYNC110  # nothing here announces itself
+            await asyncio.sleep(0.005)
+    assert [str(error) for error in ended] == ["documents/0: gone"]
 
 
 async def test_a_text_of_nothing_needs_no_model(

@@ -57,6 +57,16 @@ def read(output: Output) -> Embedded | Rejected | Skipped | object:
     return decode(Record("derived", HOME, 0, 0, output.key, output.value, tuple(output.headers)))
 
 
+def test_a_trace_that_is_no_text_stays_behind() -> None:
+    """Headers of the derived topic are text, whatever a producer sent."""
+    delivered = event(5)
+    assert delivered.record is not None
+    headers = tuple((name, b"\xff" if name == "traceparent" else value) for name, value in delivered.record.headers)
+    record = msgspec.structs.replace(delivered.record, headers=headers)
+    (output,) = derive(msgspec.structs.replace(delivered, record=record))
+    assert "traceparent" not in dict(output.headers)
+
+
 def test_a_document_becomes_its_fields_and_vectors() -> None:
     """The derived record has the document, its vectors in order, its place, its key and its trace."""
     (output,) = derive(event(5, since=3))

@@ -1,0 +1,99 @@
+"""Findings about what is installed: control schema, heads, parked events, encoder, clocks, room on disk. Pure."""
+
+from collections.abc import Iterator
+
+from schemas.encoders import Encoder
+from schemas.mending import EMBED_AGAIN, INIT
+from schemas.topics import DOCUMENTS
+from services.doctor.facts import Database, Generation, Log
+from services.doctor.findings import Finding, ok, problem, warning
+
+HEADS_FRESH = 5.0
+"""Seconds after which lag is unknown."""
+AHEAD = 0.5
+"""Seconds that a broker's clock may run ahead of the database's: an event would seem younger than it is."""
+GIB = 1024**3
+ROOM_LOW, ROOM_GONE = 2 * GIB, GIB // 4
+
+
+def installation(database: Database, encoder: Encoder, park_limit: int) -> Iterator[Finding]:
+    """What Postgres says."""
+    yield _schema(database)
+    yield _heads(database)
+    for generation in database.live:
+        yield _parked(generation, park_limit)
+        if generation.encoder is not None:
+            yield _encoder(generation, encoder)
+
+
+def _schema(database: Database) -> Finding:
+    if database.revision != database.newest:
+        return problem(
+            "control schema", f"at {database.revision}, this version needs {database.newest}", f"run `{INIT}`"
+        )
+    return ok("control schema", f"at {database.revision}, the newest")
+
+
+def _heads(database: Database) -> Finding:
+    if not database.heads_seen:
+        return problem("heads", "never recorded: lag is unknown", "see that the heads probe runs")
+    age = (database.now - min(database.heads_seen.values())).total_seconds()
+    if age > HEADS_FRESH:
+        return problem("heads", f"recorded {age:.0f} s ago: lag is unknown", "see that the heads probe runs")
+    return ok("heads", f"recorded {max(0.0, age):.2f} s ago")
+
+
+def _parked(generation: Generation, limit: int) -> Finding:
+    what, parked = f"parked events of {generation.name}", generation.parked
+    look = "`nenrin parked list` shows them, with the reasons"
+    if parked >= limit:
+        return problem(what, f"{parked:,}, the limit is {limit:,}: the projection stops at the next one", look)
+    return (
+        warning(what, f"{parked:,}, the limit is {limit:,}", look)
+        if parked
+        else ok(what, f"none, the limit is {limit:,}")
+    )
+
+
+def _encoder(generation: Generation, encoder: Encoder) -> Finding:
+    what = f"encoder of {generation.name}"
+    if generation.encoder != encoder.name:
+        return problem(
+            what,
+            f"it holds vectors of {generation.encoder}, this version embeds with {encoder.name}",
+            f"`{EMBED_AGAIN}` begins with the encoder that there is",
+        )
+    return ok(what, encoder.name)
+
+
+def clocks(log: Log, database: Database) -> Iterator[Finding]:
+    """Whether the broker's clock runs ahead: nothing is committed before it was written. The reverse does not show."""
+    committed = {
+        each.partition: each.committed_at.timestamp()
+        for generation in database.live
+        if generation.encoder is None
+        for each in generation.positions
+        if each.committed_at is not None and (bounds := log.bounds.get((DOCUMENTS, each.partition)))
+        if each.next == bounds.end
+    }
+    early = [committed[partition] - dated for partition, dated in log.dated.items() if partition in committed]
+    if not early:
+        return
+    least = min(early)
+    if least < -AHEAD:
+        yield warning(
+            "clocks",
+            f"an event was committed {-least:.1f} s before the time that Kafka gave it: the broker's clock is ahead "
+            "of the database's, and ages are told too low by that",
+            "synchronise both machines' clocks",
+        )
+    else:
+        yield ok("clocks", f"no event was committed before its time; the quickest took {max(0.0, least):.2f} s")
+
+
+def room(free: int, total: int, place: str) -> Finding:
+    """Free bytes where the embedded servers keep their data."""
+    what, evidence = f"disk of {place}", f"{free / GIB:.1f} of {total / GIB:.1f} GiB free"
+    if free < ROOM_GONE:
+        return problem(what, evidence, "make room: Kafka and Postgres stop when it is full")
+    return warning(what, evidence, "make room soon") if free < ROOM_LOW else ok(what, evidence)
