@@ -123,4 +123,4 @@ async def observe(connection: asyncpg.Connection) -> None:
     """What the heads probe would see: that everything is applied."""
     rows = await connection.fetch(f"SELECT partition, next FROM {NAME}_g1.positions")
     ends = {(DOCUMENTS, row["partition"]): row["next"] for row in rows}
-    await heads.observe(connection, ends, {DOCUMENTS: _INCARNATION}, {})
+    await heads.observe(connection, await heads.now(connection), ends, {DOCUMENTS: _INCARNATION}, {})

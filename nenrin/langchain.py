@@ -23,6 +23,9 @@ from nenrin.client.calls import Mode
 from nenrin.provenance import KEY, provenance
 from schemas.errors import InvalidInput
 
+IDS_AT_ONCE = 1000
+"""The most that one read takes."""
+
 
 class NenrinRetriever(BaseRetriever):
     """The best passage of each of the best `k` documents.
@@ -106,8 +109,9 @@ class NenrinVectorStore(VectorStore):
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """The documents of these ids that are there."""
-        found = self.session.documents(self.collection, ids).documents
+        """The documents of these ids that are there; of many, in several reads."""
+        pages = [ids[at : at + IDS_AT_ONCE] for at in range(0, len(ids), IDS_AT_ONCE)]
+        found = [each for page in pages for each in self.session.documents(self.collection, page).documents]
         return [Document(id=each.document_id, page_content=each.text, metadata=each.metadata) for each in found if each]
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:

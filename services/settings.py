@@ -33,9 +33,12 @@ class Settings(BaseSettings):
     port: int | None = Field(default=None, ge=1, le=65535)
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
     state: Path = Path(".nenrin")
+    kafka_data: Path | None = None
+    postgres_data: Path | None = None
     text_language: str = "english"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     vector_cache: int = Field(default=1024, ge=0)
+    park_limit: int = Field(default=1000, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod

@@ -57,6 +57,14 @@ parked = typer.Typer(help="Events that could not be applied: kept, counted, and 
 app.add_typer(parked, name="parked")
 
 
+projections = typer.Typer(help="Projections: the read models that the log is folded into.", no_args_is_help=True)
+app.add_typer(projections, name="projections")
+
+
+topics = typer.Typer(help="Topics: the log itself.", no_args_is_help=True)
+app.add_typer(topics, name="topics")
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
@@ -87,18 +95,26 @@ def demo(
     run(state, folder, record)
 
 
-@app.command(epilog="Example: nenrin up --state /var/lib/nenrin --free-ports")
+@app.command(epilog="Example: nenrin up --state /var/lib/nenrin --scale embedder=2 --scale projector=2")
 def up(
     state: State = None,
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Take ports that nobody uses.")] = False,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scale",
+            metavar="NAME=N",
+            help="Run a service N times: command, embedder, projector, heads or query. Repeatable.",
+        ),
+    ] = None,
 ) -> int:
     """Start everything on this machine and keep it running: Kafka, Postgres and Nenrin's services.
 
-    Ctrl-C stops it; the next start goes on where this one stopped.
+    Ctrl-C stops it; the next start goes on where this one stopped, with as many of each service as it is told.
     """
     from nenrin.cli.up import up as run
 
-    return run(state, free_ports)
+    return run(state, free_ports, scale or ())
 
 
 @app.command(epilog="Example: nenrin add README.md docs/ --collection manual")
@@ -253,6 +269,19 @@ def status(
         run(state, as_json)
 
 
+@app.command(epilog="Example: nenrin doctor")
+def doctor(state: State = None, as_json: Json = False) -> int:
+    """Say what is wrong, and name the command that mends it.
+
+    Looks at Kafka, Postgres and, on this machine, the stack's processes, and holds topics and positions against each
+    other; it changes nothing. Exit status: 0 when nothing is wrong, 1 when there are problems, 3 when there is no stack
+    to look at.
+    """
+    from nenrin.cli.doctor import doctor as run
+
+    return run(state, as_json)
+
+
 @parked.command("list", epilog="Example: nenrin parked list --json")
 def list_parked(state: State = None, as_json: Json = False) -> None:
     """List the events that could not be applied, with their places in the log and the reasons."""
@@ -278,6 +307,110 @@ def show_parked(
     from nenrin.cli.parked import show_parked as run
 
     run(place, state, as_json)
+
+
+Places = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PLACE]", help="TOPIC/PARTITION@OFFSET as `parked list` prints it.", show_default=False),
+]
+All = Annotated[bool, typer.Option("--all", help="All that nothing has resolved.")]
+Parking = Annotated[
+    str | None,
+    typer.Option("--projection", metavar="NAME", help="Only what this projection has parked.", show_default=False),
+]
+By = Annotated[
+    str | None, typer.Option("--by", metavar="WHO", help="Who decides.", show_default="the user who is logged in")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+
+
+@parked.command("retry", epilog="Example: nenrin parked retry documents/2@17 documents/2@18")
+def retry_parked(
+    places: Places = None,
+    everything: All = False,
+    projection: Parking = None,
+    by: By = None,
+    again: Annotated[bool, typer.Option("--again", help="Also what was retried before.")] = False,
+    dry_run: DryRun = False,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Append events that could not be applied to their topic again, as they were and in order.
+
+    The log is not changed: each comes to lie at its end once more, and is judged there like any other event. If it is
+    good now, it heals the one that is parked. One that lay in a partition which is not its key's is appended to the
+    key's own.
+
+    An event is never appended twice unless --again says so, not even when a retry is cut off and done again: it then
+    looks in the log first. It needs Kafka and Postgres: of a state folder, or NENRIN_KAFKA and NENRIN_POSTGRES.
+    """
+    from nenrin.cli.deciding import Order
+    from nenrin.cli.deciding import retry_parked as run
+
+    run(Order(places or [], everything, projection, by, dry_run, state, as_json), again)
+
+
+@parked.command("skip", epilog='Example: nenrin parked skip documents/2@17 --reason "a test event"')
+def skip_parked(
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept.", show_default=False)],
+    places: Places = None,
+    everything: All = False,
+    projection: Parking = None,
+    by: By = None,
+    dry_run: DryRun = False,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Give up events that could not be applied, on record: they count no longer, and hold nothing up.
+
+    The log is not changed, and nothing is deleted: `parked show` says who skipped an event, when and why. That holds
+    for every later build of the projection too. It needs Postgres: of a state folder, or NENRIN_POSTGRES.
+    """
+    from nenrin.cli.deciding import Order
+    from nenrin.cli.deciding import skip_parked as run
+
+    run(Order(places or [], everything, projection, by, dry_run, state, as_json), reason)
+
+
+@projections.command("reset", epilog="Example: nenrin projections reset passages --embed-again")
+def reset_projections(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]", help="documents or passages; both by default.", show_default=False),
+    ] = None,
+    embed_again: Annotated[
+        bool,
+        typer.Option("--embed-again", help="Delete the topic of vectors too, and have the embedder write it again."),
+    ] = False,
+    state: State = None,
+) -> None:
+    """Begin a projection anew from what is in the log; `nenrin doctor` says when that is needed.
+
+    An empty generation becomes live at once, and a projector fills it: answers say how far it is. The generation before
+    is kept, and can still be asked for by its number. Nothing of the log is touched but, with --embed-again, the topic
+    of vectors: the embedder takes them from its cache where it has them, and encodes the others.
+    """
+    from nenrin.cli.resetting import reset as run
+
+    run(names or (), embed_again, state)
+
+
+@topics.command("copy", epilog="Example: nenrin topics copy v2.")
+def copy_topics(
+    prefix: Annotated[
+        str, typer.Argument(metavar="PREFIX", help="What the copy's topics begin with.", show_default=False)
+    ],
+    state: State = None,
+) -> None:
+    """Copy the log into topics of another prefix, with the partitions that NENRIN_PARTITIONS says.
+
+    For when partitions were added to `documents`, which parts a document's events: the copy has them in one partition
+    again, in the order of the broker's times. Stop writing first. What is there is left as it is; run everything with
+    NENRIN_TOPIC_PREFIX afterwards, and `nenrin projections reset`.
+    """
+    from nenrin.cli.resetting import copy as run
+
+    run(prefix, state)
 
 
 @app.command(rich_help_panel=PARTS, epilog="Example: NENRIN_KAFKA=k:9092 NENRIN_POSTGRES=postgresql://… nenrin init")
@@ -315,7 +448,12 @@ def _paragraphs(text: str) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
-for _command in (*app.registered_commands, *parked.registered_commands):
+for _command in (
+    *app.registered_commands,
+    *parked.registered_commands,
+    *projections.registered_commands,
+    *topics.registered_commands,
+):
     _command.help = _paragraphs(_command.help or getdoc(_command.callback) or "")
 
 

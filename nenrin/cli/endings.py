@@ -24,7 +24,7 @@ class Status(IntEnum):
 
 MEANING = {
     Status.DONE: "done",
-    Status.FAILED: "failed",
+    Status.FAILED: "failed; from doctor: there are problems",
     Status.USAGE: "wrong usage",
     Status.NO_STACK: "no running stack there",
     Status.BEHIND: "the projection is behind what was asked for",

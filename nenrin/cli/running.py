@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from nenrin.abandoned import explanation, is_abandoned
 from nenrin.cli.endings import NoStack
 
 if TYPE_CHECKING:
@@ -73,4 +74,6 @@ def in_folder(folder: Path) -> Running:
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
         raise NoStack(f"{endpoints} cannot be read ({error}): is {folder} the state folder of a stack?") from error
+    if is_abandoned(folder):
+        raise NoStack(explanation(folder))
     return msgspec.structs.replace(found, folder=str(folder))

@@ -1,10 +1,12 @@
 """Running one of Nenrin's processes, against the servers that the environment or a state folder names."""
 
+import contextlib
 import json
 import logging
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import TextIO, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import structlog
@@ -60,6 +62,23 @@ def _as_reader(dsn: str, state: Path) -> str:
     return urlunsplit(parts._replace(netloc=f"nenrin_reader:{password}@{parts.hostname}:{parts.port}"))
 
 
+class Unfailing:
+    """A stream that drops what it can't write: a log on a full disk must not end what it tells of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write, or don't."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """See that it is written, or don't."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 def _log_to_stderr(level: str) -> None:
     structlog.configure(
         processors=[
@@ -71,6 +90,6 @@ def _log_to_stderr(level: str) -> None:
             ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,9 +11,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from nenrin.cli.processes import is_alive, memory
+from nenrin.cli.notes import stopped
+from nenrin.cli.processes import is_alive, memory, troubles
 from nenrin.cli.running import Running, find_stack, session_with
-from nenrin.cli.showing import STATES, positions, table_of
+from nenrin.cli.showing import STATES, plain, positions, table_of
 from nenrin.client import calls
 from nenrin.client.answers import Generation, Projections, ProjectionStatus
 from nenrin.client.errors import Problem, Unreachable
@@ -31,6 +33,7 @@ class Look(msgspec.Struct, frozen=True):
     raw: bytes
     projections: Projections
     at: float
+    stopped: tuple[str, ...] = ()
 
 
 def status(state: Path | None, as_json: bool) -> None:
@@ -82,7 +85,8 @@ def look(stack: Running) -> Look:
     call = calls.projections()
     with session_with(stack) as session:
         raw = bytes(session.send(call.raw()))
-    return Look(stack, _alive(stack), raw, call.read(200, raw, None), time.monotonic())
+    stopped_ = tuple(stopped(stack.folder))
+    return Look(stack, _alive(stack), raw, call.read(200, raw, None), time.monotonic(), stopped_)
 
 
 def _alive(stack: Running) -> dict[str, bool]:
@@ -105,14 +109,24 @@ def _report(seen: Look) -> dict[str, object]:
         "query": stack.query,
         "kafka": stack.kafka,
         "processes": {name: {"pid": pid, "alive": seen.alive[name]} for name, pid in stack.processes.items()},
+        "troubles": troubles(stack.folder),
         "projections": msgspec.json.decode(seen.raw)["projections"],
+        "stopped": seen.stopped,
     }
 
 
 def shown(seen: Look, before: Look | None) -> RenderableType:
     """Processes and projections, with what has moved since `before`."""
     rates = None if before is None else rates_of(before, seen)
-    return Group(_processes(seen.stack, seen.alive), "", _projections(seen.projections, rates))
+    return Group(_processes(seen.stack, seen.alive), "", _projections(seen.projections, rates), *_stopped(seen.stopped))
+
+
+def _stopped(lines: Sequence[str]) -> list[Text]:
+    """What has stopped, and where to go from here."""
+    if not lines:
+        return []
+    advice = Text("nenrin doctor explains it, and names the command that mends it", "dim")
+    return [Text(), *(Text(plain(line), "bold red") for line in lines), advice]
 
 
 def rates_of(before: Look, after: Look) -> Rates:
@@ -147,6 +161,8 @@ def _processes(stack: Running, alive: dict[str, bool]) -> Table:
     for name, pid in stack.processes.items():
         runs = Text("runs", "green") if alive[name] else Text("dead", "bold red")
         table.add_row(name, str(pid), runs, memory(pid) if alive[name] else "", where.get(name, ""))
+    table.caption = Text("\n".join(f"{name}: {why}" for name, why in troubles(stack.folder).items()), "red")
+    table.caption_justify = "left"
     return table
 
 

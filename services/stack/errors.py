@@ -2,6 +2,7 @@
 
 StackError
 ├── AlreadyRunning   another supervisor holds the state folder
+├── BadScale         a service cannot run so many times, or is not known
 ├── PortTaken        another program listens where the stack wants to
 ├── KafkaFailed      Kafka's jars can't be had, or its storage can't be formatted
 ├── PostgresFailed   the database cluster can't be made or used
@@ -10,11 +11,15 @@ StackError
 
 from schemas.errors import StackError
 
-__all__ = ["AlreadyRunning", "KafkaFailed", "PortTaken", "PostgresFailed", "StackError", "StartFailed"]
+__all__ = ["AlreadyRunning", "BadScale", "KafkaFailed", "PortTaken", "PostgresFailed", "StackError", "StartFailed"]
 
 
 class AlreadyRunning(StackError):
     """Another supervisor holds the state folder."""
+
+
+class BadScale(StackError):
+    """A service cannot run so many times, or is not known."""
 
 
 class PortTaken(StackError):

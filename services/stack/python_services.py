@@ -13,6 +13,15 @@ from services.stack.program import Program
 SERVICES = ("command", "embedder", "projector", "heads", "query")
 
 
+NICE = {"embedder": 5}
+"""Encoding takes every core that there is: on one machine, those who write and ask go first."""
+
+
+def service_of(name: str) -> str:
+    """The service that a process is an instance of: `embedder-2` is one of `embedder`."""
+    return name.partition("-")[0]
+
+
 @dataclass(frozen=True)
 class PythonServices:
     """What the processes of one stack have in common."""
@@ -27,25 +36,25 @@ class PythonServices:
 
     def program(self, name: str) -> Program:
         """The process `name`: a service, or another instance of one, such as `embedder-2`."""
-        service, _, _ = name.partition("-")
-        port: int | None = getattr(self.ports, service, None)
-        if port is not None:
+        port: int = getattr(self.ports, name, 0) or self._another_port()
+        if hasattr(self.ports, service_of(name)):
             return self._answering(name, port, "NENRIN_PORT", f"http://{LOOPBACK}:{port}")
-        return self._answering(name, self._status_port(), "NENRIN_METRICS_PORT")
+        return self._answering(name, port, "NENRIN_METRICS_PORT")
 
     def _answering(self, name: str, port: int, variable: str, url: str = "") -> Program:
         """The process `name`, which is ready when `/readyz` at its port says so."""
         return Program(
             name=name,
-            command=self.command(name.partition("-")[0]),
+            command=self.command(service_of(name)),
             environment=self.environment() | {variable: str(port)},
             folder=self.state,
             answers=functools.partial(http_answers, port, "/readyz"),
             url=url,
             metrics=f"http://{LOOPBACK}:{port}/metrics",
+            nice=NICE.get(service_of(name), 0),
         )
 
-    def _status_port(self) -> int:
+    def _another_port(self) -> int:
         """A port that no other process of the stack has been given, even if nobody listens there yet."""
         port = next(port for port in free_ports() if port not in {*astuple(self.ports), *self._given})
         self._given.add(port)
@@ -67,6 +76,8 @@ class PythonServices:
             "NENRIN_POSTGRES_READER": self.postgres_reader,
             "NENRIN_PARTITIONS": str(self.partitions),
             "NENRIN_STATE": str(self.state),
+            "NENRIN_KAFKA_DATA": str(self.state / "kafka" / "data"),
+            "NENRIN_POSTGRES_DATA": str(self.state / "postgres"),
             "NENRIN_HOST": LOOPBACK,
             "PYTHONUNBUFFERED": "1",
         }

@@ -16,9 +16,15 @@ COLOURS = {State.RUNNING: "green", State.STARTING: "yellow", State.WAITING: "red
 def line(process: Process) -> str:
     """One change of one process, for a log."""
     name, state = process.program.name, process.state
-    why = f"after {process.ending}" if state is State.WAITING else ""
-    pid = f"pid {process.pid}" if process.pid is not None and not why else ""
-    return f"{datetime.now():%H:%M:%S} {name:<10} {state:<10} {pid:<12}{why or process.program.url}".rstrip()
+    why = "; ".join(reasons(process))
+    pid = f"pid {process.pid}" if process.pid is not None and state is not State.WAITING else ""
+    return f"{datetime.now():%H:%M:%S} {name:<12} {state:<10} {pid:<12}{why or process.program.url}".rstrip()
+
+
+def reasons(process: Process) -> list[str]:
+    """Why a process is not as it should be: how it ended, while it waits for its next start, and its trouble."""
+    ended = [f"after {process.ending}"] if process.state is State.WAITING else []
+    return [*ended, *([process.trouble] if process.trouble else [])]
 
 
 def table(stack: Stack) -> Table:
@@ -31,6 +37,9 @@ def table(stack: Stack) -> Table:
         shown.add_row(
             name, state, str(process.pid or ""), str(process.restarts or ""), memory(process), process.program.url
         )
+    troubles = [f"{name}: {why}" for name, process in stack.processes.items() if (why := "; ".join(reasons(process)))]
+    shown.caption = Text("\n".join(troubles), "red")
+    shown.caption_justify = "left"
     return shown
 
 

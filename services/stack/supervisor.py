@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from services import disk
 from services.stack.errors import StartFailed
 from services.stack.files import StateFolder
 from services.stack.kafka import Kafka
@@ -19,10 +20,11 @@ from services.stack.ports import Ports
 from services.stack.postgres import Passwords, Postgres
 from services.stack.process import Process, State
 from services.stack.program import run_to_end
-from services.stack.python_services import SERVICES, PythonServices
-from services.stack.record import end_last_run, recorded
+from services.stack.python_services import SERVICES, PythonServices, service_of
+from services.stack.record import end_last_run
 
 START_WITHIN = 120.0
+TEND_EVERY = 1.0
 SERVERS = ("kafka", "postgres")
 
 
@@ -50,6 +52,7 @@ class Stack:
         self._services = services
         self._watch = watch
         self._answered = False
+        self._unwritten = False
         self._resources = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -68,7 +71,7 @@ class Stack:
     @property
     def endpoints(self) -> dict[str, Any]:
         """What `endpoints.json` says: where everything answers, and the pids of the processes."""
-        http = [process for name, process in self.processes.items() if name in {"command", "query"}]
+        http = [process for name, process in self.processes.items() if service_of(name) in {"command", "query"}]
         urls = {process.program.name: process.program.url for process in http}
         return {**urls, "kafka": self.kafka.address, "postgres": self.postgres.dsn, "processes": self.pids}
 
@@ -102,13 +105,15 @@ class Stack:
         await asyncio.to_thread(end_last_run, self.folder.record)
         await self._configure()
         self._resources.push_async_callback(self._close)
+        tending = asyncio.create_task(self._tend(), name="tend the stack")
+        self._resources.callback(tending.cancel)
         try:
             async with asyncio.timeout(START_WITHIN):
                 await self._start_all()
         except TimeoutError:
             raise StartFailed(f"not everything answers after {START_WITHIN:.0f} s:\n{self._silent()}") from None
         self._answered = True
-        self._write_endpoints()
+        self._write_down()
 
     async def _configure(self) -> None:
         state = self.folder.path
@@ -154,10 +159,37 @@ class Stack:
     def _changed(self, process: Process) -> None:
         """Write down what runs now, for clients and for whoever must clean up after us."""
         if process.state in {State.STARTING, State.STOPPED}:
-            self.folder.write(self.folder.record, recorded(self.pids))
-            self._write_endpoints()
+            self._write_down()
         if self._watch is not None:
             self._watch(process)
+
+    def _write_down(self) -> None:
+        """Write the record and the endpoints; a disk that is full now is tried again, for the stack goes on."""
+        identities = {name: process.identity for name, process in self.processes.items()}
+        try:
+            self.folder.write(self.folder.record, {name: one._asdict() for name, one in identities.items() if one})
+            self._write_endpoints()
+        except OSError:
+            self._unwritten = True
+        else:
+            self._unwritten = False
+
+    async def _tend(self) -> None:
+        """Now and again write what could not be written, and see which server's disk is full."""
+        while True:
+            await asyncio.sleep(TEND_EVERY)
+            if self._unwritten:
+                self._write_down()
+            for process in self.processes.values():
+                self._look_at_disk(process)
+
+    def _look_at_disk(self, process: Process) -> None:
+        trouble = disk.shortage(process.program.data)
+        if bool(trouble) != bool(process.trouble):
+            process.trouble = trouble
+            self._changed(process)
+            if not trouble:
+                process.begin_anew()  # a start on a full disk may hang, and not go on when there is room
 
     def _write_endpoints(self) -> None:
         if self._answered:

@@ -26,7 +26,7 @@ def run(state: Path, *, free_ports: bool = False, partitions: int = 4, services:
     stack = Stack(state, free_ports=free_ports, partitions=partitions, services=services, watch=watch)
     try:
         asyncio.run(until_asked(stack, console))
-    except StackError as refusal:
+    except (StackError, OSError) as refusal:
         print(f"nenrin up: {refusal}", file=sys.stderr)
         return 1
     return 0
@@ -62,8 +62,9 @@ def welcome(stack: Stack) -> str:
 
 
 def say(process: Process) -> None:
-    """One line for one change, where nobody sees a table."""
-    print(line(process), flush=True)
+    """One line for one change, where nobody sees a table; a reader who is gone, or a full disk, ends nothing."""
+    with contextlib.suppress(OSError):
+        print(line(process), flush=True)
 
 
 @contextlib.asynccontextmanager

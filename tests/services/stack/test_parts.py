@@ -90,7 +90,11 @@ async def test_a_change_is_one_readable_line(tmp_path: Path) -> None:
 def test_only_what_the_last_run_started_is_ended(tmp_path: Path) -> None:
     """A pid that meanwhile belongs to another process is left alone: the record knows when each began."""
     ours, other = (subprocess.Popen((sys.executable, "-c", "import time; time.sleep(60)")) for _ in range(2))
-    record = recorded({"ours": ours.pid, "other": other.pid})
+    record = {
+        name: one._asdict()
+        for name, process in {"ours": ours, "other": other}.items()
+        if (one := recorded(process.pid, signal.SIGTERM))
+    }
     record["other"]["began"] -= 3600
     (tmp_path / "run.json").write_text(json.dumps(record))
     end_last_run(tmp_path / "run.json")

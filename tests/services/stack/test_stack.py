@@ -143,16 +143,6 @@ async def test_sigterm_ends_it_cleanly(tmp_path: Path) -> None:
         assert not (tmp_path / "endpoints.json").exists()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent was killed")
-async def test_a_killed_supervisor_takes_everything_with_it(tmp_path: Path) -> None:
-    """SIGKILL of the supervisor ends its children too, and the next start goes on where it stopped."""
-    async with supervisor(tmp_path) as process:
-        process.kill()
-        await eventually(lambda: left_in(tmp_path) == [])
-    async with servers(tmp_path):
-        assert written(tmp_path)["processes"]
-
-
 def test_a_taken_port_is_named() -> None:
     """The refusal says which port, for what, and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as other:
