@@ -14,6 +14,7 @@ import httpx
 from tests.oracle import Oracle, Version
 
 LAG = re.compile(r"(?:events=(?P<events>\d+), seconds=(?P<seconds>[\d.e+-]+), )?state=(?P<state>[a-z_]+)")
+APPENDED = 0.5  # a record is in the log a little after it got its time
 STATES = {"live", "catching_up", "stalled", "unknown"}
 
 
@@ -151,14 +152,62 @@ class SearchDense:
 
 
 @dataclass(frozen=True)
+class SearchHybrid:
+    """The best documents by meaning and by words together; each is true, and with few of them all matches are there.
+
+    The word is one that no stemmer changes and no title has: whoever has it has a score.
+    """
+
+    collection: str
+    word: str
+    k: int
+    projection = "passages"
+
+    def request(self) -> tuple[str, str, Any]:
+        return "POST", f"/v1/collections/{self.collection}/search", {"query": self.word, "mode": "hybrid", "k": self.k}
+
+    def law(self, oracle: Oracle, version: Version, status: int, body: Any) -> None:
+        assert status == 200
+        check_results(oracle, version, self.collection, body["results"])
+        documents = oracle.documents(version, self.collection)
+        matching = {one["document_id"] for one in documents if self.word in one["text"].split()}
+        found = {one["document_id"] for one in body["results"]}
+        assert len(found) >= min(self.k, len(matching)), (sorted(found), sorted(matching))
+        assert len(found) == self.k or matching <= found, (sorted(found), sorted(matching))
+
+
+@dataclass(frozen=True)
+class ShowProjection:
+    """A projection and its generations in one snapshot: there its lag is heads minus version, to the event."""
+
+    projection: str
+
+    def request(self) -> tuple[str, str, Any]:
+        return "GET", f"/v1/projections/{self.projection}", None
+
+    def law(self, oracle: Oracle, version: Version, status: int, body: Any) -> None:
+        assert status == 200
+        (live,) = [one for one in body["generations"] if one["generation"] == body["live"]]
+        same = ("generation", "encoder", "version", "lag_events", "lag_seconds", "state", "head_observed_at", "parked")
+        assert {name: live[name] for name in same} == {name: body["projection"][name] for name in same}
+        assert live["digest"]["documents"] == len(oracle.documents(version))
+        heads = live["heads"]["documents"]
+        assert set(heads) == {str(at) for at in oracle.positions}
+        if live["lag_events"] is not None:
+            assert live["lag_events"] == sum(max(0, head - version.get(int(at), 0)) for at, head in heads.items())
+
+
+@dataclass(frozen=True)
 class Answer:
-    """What came back, and the token that the asker had passed on."""
+    """What came back, the token that the asker had passed on, and what else it had asked for."""
 
     question: Question
     at_least: str | None
     status: int
     headers: Mapping[str, str]
     body: Any
+    lenient: bool = False
+    max_lag: float | None = None
 
     @property
     def token(self) -> str:
@@ -180,22 +229,34 @@ class Answer:
         check_headers(self.headers, self.body["projection"])
         floor = oracle.version(self.at_least) if self.at_least else {}
         behind = {str(at): offset - version.get(at, 0) for at, offset in floor.items() if version.get(at, 0) < offset}
+        lag = self.body["projection"]["lag_seconds"]
+        too_old = self.max_lag is not None and (lag is None or lag > self.max_lag)
         if self.status == 412:
             assert self.body["type"].endswith("/problems/projection-behind")
-            assert self.body["shortfall"] == {"documents": behind}
-            assert behind
+            assert self.body["shortfall"] == ({"documents": behind} if behind else {})
+            assert behind or too_old
+            assert not self.lenient
             assert "retry-after" in self.headers
             return
-        assert not behind, f"the reader had passed on {dict(floor)}"
+        assert self.lenient or not behind, f"the reader had passed on {dict(floor)}"
+        assert self.lenient or not too_old, f"the reader allows {self.max_lag} s"
         self.question.law(oracle, version, self.status, self.body)
 
 
-async def ask(
-    client: httpx.AsyncClient, question: Question, at_least: str | None = None, wait: float = 0
+async def ask(  # noqa: PLR0913  # the conditions that a request may have
+    client: httpx.AsyncClient,
+    question: Question,
+    at_least: str | None = None,
+    wait: float = 0,
+    *,
+    lenient: bool = False,
+    max_lag: float | None = None,
 ) -> Answer | None:
     """The answer; None while the service is down or says that it can't yet."""
     method, path, body = question.request()
-    headers = {"Prefer": f"wait={wait:g}"} | ({"Nenrin-At-Least": at_least} if at_least else {})
+    headers = {"Prefer": f"wait={wait:g}" + (", handling=lenient" if lenient else "")}
+    headers |= {"Nenrin-At-Least": at_least} if at_least else {}
+    headers |= {} if max_lag is None else {"Nenrin-Max-Lag": f"{max_lag:g}"}
     try:
         reply = await client.request(method, path, json=body, headers=headers)
     except httpx.TransportError:
@@ -203,7 +264,7 @@ async def ask(
     if reply.status_code == 503:
         return None
     assert reply.status_code in (200, 404, 412), (question, reply.text)
-    return Answer(question, at_least, reply.status_code, reply.headers, reply.json())
+    return Answer(question, at_least, reply.status_code, reply.headers, reply.json(), lenient, max_lag)
 
 
 def encoded(document_id: str) -> str:
@@ -230,6 +291,23 @@ def check_projection(oracle: Oracle, version: Version, name: str, told: Mapping[
     if not unknown:
         assert (told["lag_events"] > 0) == (told["lag_seconds"] > 0)
         assert datetime.fromisoformat(told["head_observed_at"]).tzinfo is not None
+
+
+def lag_bounds(oracle: Oracle, answer: Answer, received: float) -> tuple[int, int]:
+    """The least and the most events that an answer may lack, by the broker's times of the records around it.
+
+    All that was stamped well before the heads were observed counts, nothing that was stamped after the answer was
+    `received` (seconds since the epoch). The oracle must have read beyond that.
+    """
+    told, version = answer.body["projection"], oracle.version(answer.token)
+    observed = datetime.fromisoformat(told["head_observed_at"]).timestamp() - APPENDED
+    least = most = 0
+    for at, log in oracle.log.items():
+        before = [one.offset + 1 for one in log if one.time < observed * 1000]
+        after = [one.offset for one in log if one.time > received * 1000]
+        least += max(0, (before[-1] if before else 0) - version.get(at, 0))
+        most += max(0, (after[0] if after else oracle.positions[at]) - version.get(at, 0))
+    return least, most
 
 
 def check_headers(headers: Mapping[str, str], told: Mapping[str, Any]) -> None:

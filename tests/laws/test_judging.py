@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,7 +19,10 @@ from tests.laws.reading import (
     GetDocuments,
     ListDocuments,
     Question,
+    SearchHybrid,
     SearchText,
+    ShowProjection,
+    lag_bounds,
     without_text,
     written_token,
 )
@@ -59,12 +64,16 @@ def true_answer(oracle: Oracle, question: Question) -> Answer:
         "parked": 1,
     }
     documents = oracle.documents(version, "c")
+    live = {name: value for name, value in told.items() if name != "name"}
+    live |= {"heads": {"documents": {"0": 7}}, "digest": {"documents": 3}}
     bodies: dict[type, Body] = {
         GetDocument: {"document": documents[0]},
         GetDocuments: {"documents": [documents[1], None, documents[0]]},
         ListDocuments: {"documents": [without_text(one) for one in documents[:2]], "next_cursor": "x"},
         CountCollections: {"collections": [{"name": "c", "documents": 3, "passages": 3}]},
         SearchText: {"results": [hit(one, 0.5 - place / 10) for place, one in enumerate(documents[:2])]},
+        SearchHybrid: {"results": [hit(one, 0.5 - place / 10) for place, one in enumerate(documents)]},
+        ShowProjection: {"live": 1, "generations": [live]},
     }
     headers = {"nenrin-version": str(told["version"]), "nenrin-lag": "events=0, seconds=0.0, state=live"}
     return Answer(question, None, 200, headers, deepcopy(bodies[type(question)]) | {"projection": told})
@@ -83,6 +92,8 @@ QUESTIONS: dict[str, Question] = {
     "page": ListDocuments("c", 2),
     "counts": CountCollections(),
     "search": SearchText("c", "word1x", 10),
+    "hybrid": SearchHybrid("c", "word1x", 10),
+    "projection": ShowProjection("documents"),
 }
 
 
@@ -95,6 +106,12 @@ def test_a_true_answer_passes(oracle: Oracle, name: str) -> None:
 def changed(name: str, value: Any) -> Callable[[Body], object]:
     """A projection that says something else about itself."""
     return lambda body: body["projection"].update({name: value})
+
+
+def live(body: Body) -> Body:
+    """The live generation, as a projection shows it."""
+    (generation,) = body["generations"]
+    return generation  # type: ignore[no-any-return]
 
 
 LIES: dict[str, tuple[str, Callable[[Body], object]]] = {
@@ -113,6 +130,15 @@ LIES: dict[str, tuple[str, Callable[[Body], object]]] = {
     "a wrong order": ("search", lambda body: body["results"].reverse()),
     "a wrong piece": ("search", lambda body: body["results"][0]["passage"].update(start=1)),
     "wrong metadata": ("search", lambda body: body["results"][0].update(metadata={})),
+    "a missing match of both": ("hybrid", lambda body: body["results"].pop(0)),
+    "a removed hit": ("hybrid", lambda body: body["results"][2].update(document_id="d")),
+    "a lag that is not heads minus version": (
+        "projection",
+        lambda body: live(body)["heads"]["documents"].update({"0": 8}),
+    ),
+    "a head too few": ("projection", lambda body: live(body)["heads"]["documents"].clear()),
+    "a digest of more": ("projection", lambda body: live(body)["digest"].update(documents=4)),
+    "a generation with another lag": ("projection", lambda body: live(body).update(lag_events=1)),
     "too few parked": ("document", changed("parked", 0)),
     "a version that is not the header's": ("document", changed("version", "")),
     "an unknown lag shown as 0": ("document", changed("state", "unknown")),
@@ -139,6 +165,36 @@ def test_a_reader_that_goes_back_is_seen(oracle: Oracle) -> None:
     )
     with pytest.raises(AssertionError):
         ahead.judge(oracle)
+
+
+def test_a_condition_that_was_not_kept_is_seen(oracle: Oracle) -> None:
+    """A strict answer that is older than allowed is untrue; a lenient one may be, and must still be a fold."""
+    strict = replace(true_answer(oracle, QUESTIONS["document"]), max_lag=0.5)
+    strict.judge(oracle)
+    strict.body["projection"].update(lag_events=1, lag_seconds=2.0)
+    late = replace(strict, headers=strict.headers | {"nenrin-lag": "events=1, seconds=2.0, state=live"})  # type: ignore[operator]
+    with pytest.raises(AssertionError, match=r"allows 0\.5 s"):
+        late.judge(oracle)
+    lenient = replace(late, lenient=True)
+    lenient.judge(oracle)
+    lenient.body["document"].update(text="before")
+    with pytest.raises(AssertionError):
+        lenient.judge(oracle)
+
+
+def test_how_many_events_an_answer_may_lack_is_known_by_the_brokers_times(oracle: Oracle) -> None:
+    """What was stamped well before the heads were seen counts, what was stamped after the answer came does not."""
+    answer = true_answer(oracle, QUESTIONS["document"])
+    answer.body["projection"]["version"] = written_token({0: 4}, oracle.incarnation)
+    times = [record.time / 1000 for record in oracle.log[0]]
+    for observed, received, bounds in (
+        (times[-1] + 5, times[-1] + 5, (3, 3)),
+        (times[0] - 5, times[-1] + 5, (0, 3)),
+        (times[0] - 5, times[0] - 1, (0, 0)),
+    ):
+        seen = datetime.fromtimestamp(observed, UTC).isoformat()
+        answer.body["projection"]["head_observed_at"] = seen
+        assert lag_bounds(oracle, answer, received) == bounds
 
 
 def derived(start: int, following: int) -> Derived:

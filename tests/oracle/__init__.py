@@ -23,20 +23,31 @@ class Record(NamedTuple):
     key: bytes | None
     kind: str  # added, removed, invalid, unknown
     document: dict[str, Any] | None
+    time: int = 0  # the broker's, milliseconds since the epoch
+    trace: str = ""  # the trace's id, if the record has a `traceparent`
 
 
 class Oracle:
     """What every reader must have seen at a version. It reads when told to, and is not thread-safe."""
 
     def __init__(self, kafka: str, prefix: str = "") -> None:
-        topic, admin = f"{prefix}documents", AdminClient({"bootstrap.servers": kafka})
-        described = admin.describe_topics(TopicCollection([topic]))[topic].result(10)
+        self._topic, admin = f"{prefix}documents", AdminClient({"bootstrap.servers": kafka})
+        described = admin.describe_topics(TopicCollection([self._topic]))[self._topic].result(10)
         self.incarnation, self.positions = str(described.topic_id), {one.id: 0 for one in described.partitions}
         self.log: dict[int, list[Record]] = {at: [] for at in self.positions}
         self._good: defaultdict[tuple[int, bytes | None], list[Record]] = defaultdict(list)
-        reading = {"isolation.level": "read_committed", "enable.partition.eof": True, "enable.auto.commit": False}
-        self._consumer = Consumer({**reading, "bootstrap.servers": kafka, "group.id": "oracle", "log_level": 2})
-        self._consumer.assign([TopicPartition(topic, at, 0) for at in self.positions])
+        self._bad: dict[int, list[Record]] = {at: [] for at in self.positions}
+        self._parked: dict[tuple[int, int], set[tuple[int, int]]] = {}
+        self._at = ""
+        self.follow(kafka)
+
+    def follow(self, kafka: str) -> None:
+        """Read on from the Kafka at this address, where the log is after it moved."""
+        if kafka != self._at:
+            reading = {"isolation.level": "read_committed", "enable.partition.eof": True, "enable.auto.commit": False}
+            self._consumer = Consumer({**reading, "bootstrap.servers": kafka, "group.id": "oracle", "log_level": 2})
+            self._consumer.assign([TopicPartition(self._topic, at, next_) for at, next_ in self.positions.items()])
+            self._at = kafka
 
     def version(self, token: str) -> Version:
         """The positions that a token names, which must be of this log's incarnation."""
@@ -60,12 +71,15 @@ class Oracle:
         headers = dict(message.headers() or ())
         kind, data = read(key, message.value() or b"", headers, at, len(self.positions))
         document = {name: data.get(name) for name in ("collection", "document_id", "title", "text", "source_uri")}
-        added_at = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC).isoformat(timespec="milliseconds")
+        time_, trace = message.timestamp()[1], (headers.get("traceparent") or b"").decode(errors="replace")[3:35]
+        added_at = datetime.fromtimestamp(time_ / 1000, UTC).isoformat(timespec="milliseconds")
         document |= {"metadata": data.get("metadata", {}), "added_at": added_at.replace("+00:00", "Z")}
         document |= {"source": {"topic": "documents", "partition": at, "offset": offset}}
-        self.log[at].append(Record(offset, key, kind, document if kind == "added" else None))
+        self.log[at].append(Record(offset, key, kind, document if kind == "added" else None, time_, trace))
         if kind in ("added", "removed"):
             self._good[at, key].append(self.log[at][-1])
+        if kind == "invalid":
+            self._bad[at].append(self.log[at][-1])
 
     def last(self, at: int, key: bytes | None, version: Version) -> Record | None:
         """The last valid event of a key in a partition, at a version."""
@@ -90,16 +104,27 @@ class Oracle:
 
     def parked(self, version: Version) -> set[tuple[int, int]]:
         """Partition and offset of the invalid events below a version that no later good event of their key heals."""
-        passed = [(at, one) for at in self.log for one in self.log[at] if one.offset < version.get(at, 0)]
-        bad = [(at, one, self.last(at, one.key, version)) for at, one in passed if one.kind == "invalid"]
-        return {(at, one.offset) for at, one, good in bad if not good or good.offset < one.offset}
+        return set[tuple[int, int]]().union(*(self._parked_in(at, version.get(at, 0)) for at in self.log))
+
+    def _parked_in(self, at: int, below: int) -> set[tuple[int, int]]:
+        """Those of one partition; kept, for many answers name the same position."""
+        if (kept := self._parked.get((at, below))) is None:
+            bad = [one for one in self._bad[at] if one.offset < below]
+            healed = ((one, self.last(at, one.key, {at: below})) for one in bad)
+            kept = {(at, one.offset) for one, good in healed if not good or good.offset < one.offset}
+            if len(self._parked) > 1000:
+                self._parked.clear()
+            if self.positions[at] >= below:
+                self._parked[at, below] = kept
+        return kept
 
 
 def read(key: bytes | None, value: bytes, headers: Mapping[str, bytes | None], at: int, of: int) -> tuple[str, Any]:
     """The kind and the data of a record in partition `at` of `of`: contract 1."""
     try:
         structured = (headers.get("content-type") or b"").lower().startswith(b"application/cloudevents+json")
-        binary = {name[3:]: (raw or b"").decode(errors="surrogateescape") for name, raw in headers.items()}
+        attributes = {name[3:]: raw or b"" for name, raw in headers.items() if name.startswith("ce_")}
+        binary = {name: raw.decode(errors="surrogateescape") for name, raw in attributes.items()}
         event: Any = parsed(value) if structured else binary
         assert event["type"].encode()  # which refuses what can't be read
         if event["type"] not in KINDS:
@@ -122,8 +147,10 @@ def _structured_data(event: Any) -> Any:
 
 
 def parsed(value: bytes) -> Any:
-    """JSON in UTF-8; `int` refuses the constants NaN and Infinity, which are no JSON."""
-    return json.loads(value.decode(), parse_constant=int)
+    """JSON in UTF-8, no lone surrogate anywhere; `int` refuses the constants NaN and Infinity, which are no JSON."""
+    content = json.loads(value.decode(), parse_constant=int)
+    json.dumps(content, ensure_ascii=False).encode()
+    return content
 
 
 def _is_whole(data: Any) -> bool:
