@@ -1,0 +1,13 @@
+"""All mutations, by where they strike."""
+
+from tests.mutations.catalogue import answering, commanding, deriving, observing, reading_the_log, writing
+from tests.mutations.mutation import Mutation
+
+MUTATIONS: tuple[Mutation, ...] = (
+    *writing.MUTATIONS,
+    *answering.MUTATIONS,
+    *commanding.MUTATIONS,
+    *deriving.MUTATIONS,
+    *reading_the_log.MUTATIONS,
+    *observing.MUTATIONS,
+)
