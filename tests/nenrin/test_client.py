@@ -23,6 +23,7 @@ from nenrin.client.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
+from schemas.errors import MalformedToken
 from schemas.versions import Version
 from tests.nenrin.scripted import Answer, ask, at, found, opened, projection, refusal, serving, written
 
@@ -84,6 +85,18 @@ def test_a_read_may_ask_for_something_else() -> None:
     assert "Nenrin-At-Least" not in two.headers
     assert (two.headers["Nenrin-Max-Lag"], two.headers["Nenrin-Generation"]) == ("2.000", "4")
     assert (three.headers["Nenrin-At-Least"], three.preferences) == (at(5).token(), ["wait=3.000"])
+
+
+@pytest.mark.parametrize("token", ["", "token\n", f"{at(5).token()}\n", "年輪", "a=="])
+def test_what_is_no_token_is_refused_before_it_is_sent(token: str) -> None:
+    """What HTTP could not carry, or a service would refuse: the error names it."""
+    with (
+        serving() as service,
+        Session(service.url, service.url) as session,
+        pytest.raises(MalformedToken, match="Nenrin-At-Least: not a version token"),
+    ):
+        session.search("c", "q", at_least=token)
+    assert service.asked == []
 
 
 def test_no_wait_is_too_long() -> None:

@@ -113,6 +113,14 @@ def test_a_store_returns_documents_whole(store: NenrinVectorStore) -> None:
     assert "Quoin" in long[place["start"] : place["end"]]
 
 
+def test_more_ids_than_one_read_takes_are_read_in_pages(store: NenrinVectorStore) -> None:
+    """In the order of the ids; those that aren't there are left out."""
+    store.add_texts(["first", "last"], ids=["first", "last"])
+    missing = [f"missing-{number}" for number in range(2100)]
+    found = store.get_by_ids(["first", *missing, "last"])
+    assert [(each.id, each.page_content) for each in found] == [("first", "first"), ("last", "last")]
+
+
 def test_relevance_scores_are_cosines(store: NenrinVectorStore) -> None:
     """Between 0 and 1 where that means something, and refused where it would not."""
     store.add_texts(list(RINGS.values()), ids=list(RINGS))

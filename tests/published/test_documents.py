@@ -16,7 +16,7 @@ from web.problem_types import SHARED, ProblemType
 
 ROOT = Path(__file__).parents[2]
 SERVICES = {"openapi-command.json": COMMAND, "openapi-query.json": QUERY}
-RAISED = re.compile(r'(?:\bproblem\(\s*(?:\d+|[a-z_.]+),\s*|\bunavailable\(\s*)"([a-z-]+)"')
+RAISED = re.compile(r'(?:\bproblem\(\s*(?:\d+|[a-z_.]+),\s*"|\bunavailable\(\s*"|"/problems/)([a-z-]+)"')
 
 
 def test_what_is_published_is_current() -> None:
