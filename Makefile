@@ -10,13 +10,17 @@ BIN := .venv/bin
 EXTRAS := servers,encoder,stack,files,langchain,llamaindex,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench bench-search bench-peers api clean
+.PHONY: help setup demo test lint chaos mutations fuzz under-load bench bench-search bench-peers api clean
 
 help:
 	@echo "make setup   everything this needs, in .venv (about 6 GB on Linux, 2 GB without CUDA)"
 	@echo "make demo    the main job on real text, in about two minutes"
 	@echo "make test    lint, types, import rules, and the whole suite"
 	@echo "make lint    only the checks that start nothing"
+	@echo "make chaos   SEED=… MINUTES=…: kill every part at random, and judge every answer (5 minutes)"
+	@echo "make mutations   break the product on purpose, and see which tests notice"
+	@echo "make fuzz    MINUTES=…: odd requests, tokens, events and raw records (10 minutes)"
+	@echo "make under-load  overload, Kafka and Postgres away, full disks (as root, about 15 minutes)"
 	@echo "make bench   the tables of the README"
 	@echo "make bench-search  search quality on SciFact (../shared/retrieval/scifact, or NENRIN_SCIFACT)"
 	@echo "make bench-peers   the same rows in LangChain's and LlamaIndex's Postgres stores"
@@ -42,12 +46,25 @@ demo: setup
 	$(BIN)/nenrin demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+
+chaos: setup
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(STATE),--state $(STATE))
+
+mutations: setup
+	$(BIN)/python -m tests.mutations
+
+fuzz: setup
+	$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
+under-load: setup
+	$(BIN)/python -m benchmarks.under_load --keep docs/evidence/under-load.md
 
 api: setup
 	$(BIN)/python -m services.publishing
