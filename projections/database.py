@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import asyncpg
 import numpy as np
+from asyncpg.exceptions._base import DataError as UnfitParameter  # the exported one is the server's
 
 from schemas.errors import DatabaseAway, DataRefused, GenerationMissing, GenerationOutdated, NenrinError
 
@@ -32,8 +33,8 @@ MISSING = ("42P01", "3F000")
 OUTDATED = ("42703",)
 """The SQLSTATE of a column that isn't there: another version of Nenrin made the table."""
 
-# the driver's own words for values that don't fit a COPY's columns
-_UNFIT = (UnicodeEncodeError, OverflowError)
+# the driver's own words for values that don't fit a COPY's columns or a statement's parameters
+_UNFIT = (UnicodeEncodeError, OverflowError, UnfitParameter)
 # its words for a connection that is closed, or that ends just as it is used; and the network's
 _CLOSED = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 
-from projections.database import translated
 from schemas.errors import DatabaseAway, NenrinError
 
 EVERY = 0.5
@@ -19,9 +18,12 @@ WITHIN = 3.0
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 Changed = Callable[[DatabaseAway | None], None]
 
+# Whatever fails at once is told to every reader too, as soon; one connection that ended says nothing of the others.
+_SAID = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, NenrinError)
+
 
 class Pulse:
-    """Asks over connections made by `connect`; tells `changed` why Postgres is away, or None when it answers."""
+    """Asks over connections made by `connect`; tells `changed` that Postgres is silent, or None when it isn't."""
 
     def __init__(self, connect: Connect, changed: Changed) -> None:
         self._connect = connect
@@ -32,27 +34,35 @@ class Pulse:
         """Ask for ever."""
         try:
             while True:
-                self._changed(await self._asked())
+                answered = await self._answered()
+                self._changed(None if answered else DatabaseAway(f"Postgres: no answer in {WITHIN:g} s"))
                 await asyncio.sleep(EVERY)
         finally:
             self._hang_up()
 
-    async def _asked(self) -> DatabaseAway | None:
+    async def _answered(self) -> bool:
+        asking = asyncio.ensure_future(self._ask())
         try:
-            with translated():
-                async with asyncio.timeout(WITHIN):
-                    await self._ask()
-        except DatabaseAway as error:
-            self._hang_up()
-            return error
-        except (NenrinError, asyncpg.PostgresError):
-            self._hang_up()  # it said something, so it is there
-        return None
+            await asyncio.wait({asking}, timeout=WITHIN)
+            if asking.done():  # after a freeze of this very process both may be true: what has come counts
+                return asking.result()
+        finally:
+            asking.cancel()
+        self._hang_up()
+        return False
 
-    async def _ask(self) -> None:
-        if self._connection is None:
-            self._connection = await self._connect()
-        await self._connection.fetchval("SELECT 1")
+    async def _ask(self) -> bool:
+        """Whether it says anything, were it an error."""
+        try:
+            if self._connection is None:
+                self._connection = await self._connect()
+            await self._connection.fetchval("SELECT 1")
+        except TimeoutError:
+            self._hang_up()
+            return False
+        except _SAID:
+            self._hang_up()
+        return True
 
     def _hang_up(self) -> None:
         if self._connection is not None:

@@ -6,7 +6,7 @@ transaction is what holds it to that.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 
 import asyncpg
@@ -32,6 +32,9 @@ from schemas.errors import (
     TopicMismatch,
 )
 from schemas.mending import COPY, DOCTOR, RESET, RESET_ALL
+
+FINISH_WITHIN = 4.0
+"""Seconds for a transaction under way to end when its partitions are let go of: less than a process has to stop in."""
 
 log = structlog.get_logger()
 
@@ -137,7 +140,15 @@ class Writer:
         return self._model.name
 
     async def release(self) -> None:
-        """Finish what is being written, and let go of the connection and of all claims."""
+        """Finish what is being written, and let go of the connection and of all claims.
+
+        What Postgres does not finish in time is broken off; `apply` then raises `DatabaseAway`.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_WITHIN), self._turn:
+                self._let_go()
+                return
+        self._disconnect()
         async with self._turn:
             self._let_go()
 

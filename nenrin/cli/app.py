@@ -53,7 +53,7 @@ class Form(StrEnum):
     TSV = "tsv"
 
 
-parked = typer.Typer(help="Events that could not be applied: kept, counted, and looked at here.", no_args_is_help=True)
+parked = typer.Typer(help="Events that could not be applied: kept, counted, and dealt with here.", no_args_is_help=True)
 app.add_typer(parked, name="parked")
 
 

@@ -143,7 +143,7 @@ def _since(event: ParkedEvent) -> str:
         said.append(f"skipped by {plain(skipped.by)}, {skipped.at}: {plain(skipped.reason)}")
     if event.resolved_by is not None:
         said.append(f"resolved by the event at offset {event.resolved_by}")
-    return ", ".join(said)
+    return "\n".join(said)
 
 
 def _encoded(value: str | None, encoding: str) -> Text:

@@ -40,7 +40,7 @@ def table_of(title: str, *columns: str) -> Table:
     """An empty table as all commands print it."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # a name that is cut off names nothing
     return table
 
 

@@ -11,8 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from nenrin.cli.notes import stopped
-from nenrin.cli.processes import is_alive, memory, troubles
+from nenrin.cli.processes import is_alive, memory, stopped, troubles
 from nenrin.cli.running import Running, find_stack, session_with
 from nenrin.cli.showing import STATES, plain, positions, table_of
 from nenrin.client import calls
@@ -85,8 +84,8 @@ def look(stack: Running) -> Look:
     call = calls.projections()
     with session_with(stack) as session:
         raw = bytes(session.send(call.raw()))
-    stopped_ = tuple(stopped(stack.folder))
-    return Look(stack, _alive(stack), raw, call.read(200, raw, None), time.monotonic(), stopped_)
+    seen = call.read(200, raw, None)
+    return Look(stack, _alive(stack), raw, seen, time.monotonic(), tuple(stopped(stack.folder)))
 
 
 def _alive(stack: Running) -> dict[str, bool]:

@@ -19,6 +19,9 @@ from schemas.topics import SOURCE_RECORD_LIMIT
 POLL = 0.1
 """Seconds after which the thread looks whether its producer was discarded."""
 
+NOWHERE = "it has the record, but did not say where"
+"""Then there is no version that covers the write."""
+
 log = structlog.get_logger()
 
 
@@ -35,6 +38,15 @@ class Place(msgspec.Struct, frozen=True):
 
     partition: int
     offset: int
+
+
+def place_of(message: Message) -> Place | None:
+    """Where an acknowledged record came to lie; None where Kafka did not say.
+
+    That happens to a batch that was sent twice, for the answer to its first sending was lost.
+    """
+    partition, offset = message.partition(), message.offset()
+    return None if partition is None or offset is None or offset < 0 else Place(partition, offset)
 
 
 class ProducerLife:
@@ -95,8 +107,7 @@ class ProducerLife:
     def _delivered(self, future: "asyncio.Future[Place]") -> Callable[[KafkaError | None, Message], None]:
         def report(error: KafkaError | None, message: Message) -> None:
             if self.usable:
-                place = Place(message.partition() or 0, message.offset() or 0)
-                self._loop.call_soon_threadsafe(_settle, future, error, place)
+                self._loop.call_soon_threadsafe(_settle, future, error, place_of(message))
 
         return report
 
@@ -128,7 +139,10 @@ def configuration(settings: KafkaSettings) -> dict[str, object]:
         "message.max.bytes": 4 * SOURCE_RECORD_LIMIT,
         "batch.size": SOURCE_RECORD_LIMIT // 2,
         "queue.buffering.max.kbytes": 128 * 1024,
-        "message.timeout.ms": 30_000,
+        # never: whoever waits has a deadline, and then the producer is discarded. A record that timed out inside it
+        # would have it begin another epoch and send what was in flight again, twice in the log
+        # (https://github.com/confluentinc/librdkafka/issues/4953)
+        "message.timeout.ms": 0,
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 500,
         "log_level": 2,
@@ -141,15 +155,16 @@ def _not_taken(error: KafkaError) -> Exception:
     return LogAway("not_written", f"Kafka's client did not take the write: {error.str()}")
 
 
-def _settle(future: "asyncio.Future[Place]", error: KafkaError | None, place: Place) -> None:
+def _settle(future: "asyncio.Future[Place]", error: KafkaError | None, place: Place | None) -> None:
     if future.done():
         return
-    if error is None:
-        future.set_result(place)
-    elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-        _fail(future, _giant())
+    if error is not None:
+        giant = error.code() == KafkaError.MSG_SIZE_TOO_LARGE
+        _fail(future, _giant() if giant else LogAway("unknown", _doubt(error.str())))
+    elif place is None:
+        _fail(future, LogAway("unknown", _doubt(NOWHERE)))
     else:
-        _fail(future, LogAway("unknown", _doubt(error.str())))
+        future.set_result(place)
 
 
 def _fail(future: "asyncio.Future[Place]", error: Exception) -> None:

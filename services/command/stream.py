@@ -15,7 +15,7 @@ from schemas.topics import SOURCE_RECORD_LIMIT
 from schemas.versions import Version
 from services.command.bulk import POLL, BulkLife
 from services.command.ledger import Ledger
-from services.command.producing import Outgoing
+from services.command.producing import NOWHERE, Outgoing, place_of
 
 M = TypeVar("M")
 
@@ -46,6 +46,7 @@ class Stream(Generic[M]):
         self._find, self._discard, self._giant = life, discard, giant
         self._life: BulkLife | None = None
         self._cut: str | None = None
+        self._over = False
         self._waiting: tuple[int | None, float] = (None, 0.0)
         self._patience = asyncio.timeout(None)
         self._turn_ends = 0.0
@@ -110,16 +111,22 @@ class Stream(Generic[M]):
 
     def cut_off(self, reason: str) -> None:
         """End the writing, wherever it is."""
-        if self._cut is None:
+        if self._cut is None and not self._over:
             self._cut = f"Kafka did not acknowledge everything: {reason}. Go on behind last_line; repeating is safe."
             self._patience.reschedule(asyncio.get_running_loop().time())
 
     @asynccontextmanager
     async def _member(self, life: BulkLife) -> AsyncIterator[None]:
+        """Be looked at, until nothing is open: what its caller believes lost is not to be written much later."""
         life.streams.add(self)
         try:
             yield
         finally:
+            self._over = True
+            self._leave(life)
+
+    def _leave(self, life: BulkLife) -> None:
+        if self._over and not self.ledger.open:
             life.streams.discard(self)
 
     def _give_up(self, reason: str) -> None:
@@ -129,10 +136,11 @@ class Stream(Generic[M]):
     def _settle(self, ticket: int, error: KafkaError | None, message: Message) -> None:
         if self._life is None or not self._life.usable:
             return
-        if error is None:
-            self.ledger.acknowledge(ticket, message.partition() or 0, (message.offset() or 0) + 1)
+        if error is None and (place := place_of(message)) is not None:
+            self.ledger.acknowledge(ticket, place.partition, place.offset + 1)
+            self._leave(self._life)
         else:  # not from within librdkafka's own call
-            asyncio.get_running_loop().call_soon(self._give_up, error.str())
+            asyncio.get_running_loop().call_soon(self._give_up, NOWHERE if error is None else error.str())
 
     async def _write(self, record: Outgoing, mark: M) -> None:
         assert self._life is not None, "records are written inside `writing`"

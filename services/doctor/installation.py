@@ -35,9 +35,11 @@ def _schema(database: Database) -> Finding:
 
 
 def _heads(database: Database) -> Finding:
-    if not database.heads_seen:
+    read = {(each.topic, each.partition) for generation in database.live for each in generation.positions}
+    seen = [at for place, at in database.heads_seen.items() if place in read]  # a log of more partitions leaves others
+    if not seen:
         return problem("heads", "never recorded: lag is unknown", "see that the heads probe runs")
-    age = (database.now - min(database.heads_seen.values())).total_seconds()
+    age = (database.now - min(seen)).total_seconds()
     if age > HEADS_FRESH:
         return problem("heads", f"recorded {age:.0f} s ago: lag is unknown", "see that the heads probe runs")
     return ok("heads", f"recorded {max(0.0, age):.2f} s ago")

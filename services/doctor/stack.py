@@ -10,11 +10,13 @@ from urllib.request import urlopen
 
 import psutil
 
+from schemas.mending import DOCTOR
 from services.doctor.findings import Finding, ok, problem, warning
 from services.doctor.installation import room
 
 ANSWER_WITHIN = 2.0
 STOPPED = "stopped: "
+OTHERS = "see the other findings, and its log"
 
 
 def stack(folder: Path) -> Iterator[Finding]:
@@ -42,10 +44,11 @@ def _asked(name: str, pid: int, url: str) -> Iterator[Finding]:
     missing = said.get("missing", {})
     stopped = {part: why for part, why in said.get("notes", {}).items() if why.startswith(STOPPED)}
     for part, why in missing.items():
-        yield problem(what, f"{part}: {why}", "see the other findings, and its log")
+        yield problem(what, f"{part}: {why}", OTHERS)
     for part, why in stopped.items():
-        command = re.search(r"`[^`]+`", why)
-        yield problem(what, f"{part} {why}", command[0] if command else "see the findings about topics and positions")
+        # not the doctor: who reads this has asked it already
+        commands = [named for named in re.findall(r"`[^`]+`", why) if named != f"`{DOCTOR}`"]
+        yield problem(what, f"{part} {why}", commands[0] if commands else OTHERS)
     if not missing and not stopped:
         waiting = [f"{part} {why}" for part, why in said.get("notes", {}).items() if why.startswith("waiting")]
         yield warning(what, "; ".join(waiting)) if waiting else ok(what, f"runs as {pid}, and is ready")

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 
 import structlog
@@ -36,6 +37,7 @@ from services.embedder.metrics import Metrics
 from services.embedder.pipeline import Pipeline
 from services.embedder.producer import Producer
 from services.embedder.work import Origin
+from services.loading import leave, loaded
 from services.settings import Settings
 from web.readiness import Readiness
 from web.registry import Registry
@@ -68,6 +70,8 @@ def run(settings: Settings) -> None:
     uvloop.run(embedder.run())
     if cache is not None:
         cache.close()
+    if embedder.loading:
+        leave()
 
 
 def vector_cache(settings: Settings, encoder: Encoder) -> VectorCache | None:
@@ -97,7 +101,7 @@ class Embedder:
         self._producer = Producer(kafka, self._topic)
         self._pipeline = Pipeline(self._inbox, self._producer, metrics=Metrics(self.registry), confirm=self.confirm)
         self._app = create_app(f"nenrin-embedder-{encoder.name}", kafka, [self._inbox], self.claim, self._pipeline.halt)
-        self._loaded = False
+        self._loading: Future[TextEncoder] | None = None
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Embed until a signal says stop, or `stop` where it is given."""
@@ -112,19 +116,27 @@ class Embedder:
         return Readiness(
             {"partitions": "ok" if self._app.settled else "not claimed: the consumer group is dividing them"},
             {
-                "encoder": "loaded" if self._loaded else "loading",
+                "encoder": "loading" if self._loading is None or self.loading else "loaded",
                 "embedding": "going on" if self._stopped is None else f"stopped: {self._stopped}",
             },
         )
 
+    @property
+    def loading(self) -> bool:
+        """Whether a thread loads the model now."""
+        return self._loading is not None and not self._loading.done()
+
     async def _work(self) -> None:
-        encoder = await asyncio.to_thread(TextEncoder, self._encoder, self._device)
+        self._loading = loaded(self._load)
+        encoder = await asyncio.shield(asyncio.wrap_future(self._loading))
         # What is loaded stays: no collection needs to look at it again, and none takes long enough to be noticed.
         gc.collect()
         gc.freeze()
         log.info("encoder loaded", encoder=encoder.describe(), topic=self._topic)
-        self._loaded = True
         await self._pipeline.run(encoder, self._cache)
+
+    def _load(self) -> TextEncoder:
+        return TextEncoder(self._encoder, self._device)
 
     async def claim(self, assignment: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Take over partitions: each goes on where the tail of its output partition ends.

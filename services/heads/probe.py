@@ -64,7 +64,7 @@ class Probe:
         behind = lagging(tracked, heads)
         if wanted := self._ages.unread(behind, heads):
             self._ages.learn(await self._reader.stretches(wanted, READING))
-        seen = self._ages.look(behind, heads)
+        seen = self._ages.look(behind, heads, milliseconds(began))
         oldest = {**seen.oldest, **beyond(tracked, heads, milliseconds(began))}
         await kept.observe(self._connection, began, seen.heads, self._incarnations(), oldest)
         self._metrics.recorded()

@@ -1,6 +1,7 @@
 """The process: which projections it writes, and how it claims them."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -28,6 +29,10 @@ from web.registry import Registry
 
 LOOK_EVERY = 1.0
 """Seconds between two looks whether a projection is due for another claim."""
+
+FROZEN_FOR = 3.0
+"""Seconds for such a look after which the process has stood still: its partitions may be another's by now, and a claim
+would take them back before the group could say so."""
 
 log = structlog.get_logger()
 
@@ -64,8 +69,10 @@ async def project(settings: Settings, stop: asyncio.Event | None = None) -> None
 
     async def try_again() -> None:
         while True:
+            looked_at = time.monotonic()
             await asyncio.sleep(LOOK_EVERY)
-            if any(projection.due for projection in projections):
+            was_frozen = time.monotonic() - looked_at > FROZEN_FOR
+            if not was_frozen and any(projection.due for projection in projections):
                 await begin_again(app)
 
     async def watching() -> None:

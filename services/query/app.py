@@ -1,8 +1,6 @@
 """The query service's process."""
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,6 +15,7 @@ from schemas.encoders import MINILM
 from schemas.errors import NenrinError
 from services import tracing
 from services.disk import shortage
+from services.loading import leave
 from services.query import documents, parked, projections, search
 from services.query.answering import Answers
 from services.query.documenting import VOCABULARY
@@ -41,13 +40,6 @@ def run(settings: Settings) -> None:
     serve(app, settings.host, settings.port or PORT, grace=GRACE)
     if encoder.loading:
         leave()
-
-
-def leave() -> None:
-    """End the process now, and well: a thread that makes a graph in C++ would abort it in the middle of its exit."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(os.EX_OK)
 
 
 def query_application(dsn: str, encoder: QueryEncoder, advice: Callable[[], str] = str) -> ASGIApp:

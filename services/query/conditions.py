@@ -12,7 +12,8 @@ from schemas.versions import Version
 
 LONGEST_WAIT = 30.0
 
-_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
+_NUMBER = re.compile(rf"{_SECONDS.pattern}([eE][+-]?[0-9]+)?")  # as JSON writes them
 _GENERATION = re.compile(r"[0-9]{1,400}")  # of which there is none beyond the first few
 _LISTED = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"])+')
 _PREFERENCE = re.compile(r'\s*([a-z-]+)\s*(?:=\s*(?:"([^"]*)"|([^\s;"]*)))?\s*(?:;.*)?', re.IGNORECASE | re.DOTALL)
@@ -88,7 +89,7 @@ def _once(header: str, asked: Mapping[bytes, list[str]]) -> str | None:
 
 
 def _seconds(header: str, value: str) -> float:
-    if not _SECONDS.fullmatch(value.strip()):
+    if not _NUMBER.fullmatch(value.strip()):
         raise InvalidInput(header, f"seconds were expected, as 2 or 0.5; got {value[:40]!a}")
     return float(value)
 

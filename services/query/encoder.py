@@ -1,10 +1,8 @@
 """Questions to vectors, beside a service that already answers all that needs none."""
 
 import asyncio
-import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from encoders import questions
 from encoders.questions import QuestionsToVectors
 from schemas.encoders import MINILM, QUERY_CHARACTERS, Encoder
+from services.loading import loaded
 from services.query.metrics import encode_seconds
 
 log = structlog.get_logger()
@@ -36,9 +35,7 @@ class QueryEncoder:
 
     def start(self) -> None:
         """Begin to load, and return at once."""
-        self._loading = Future()
-        # a daemon, which an executor's thread is not: who is told to end does not wait for a graph to be made
-        threading.Thread(target=_settle, args=(self._loading, self._load), name="load-encoder", daemon=True).start()
+        self._loading = loaded(self._load)
 
     @property
     def ready(self) -> bool:
@@ -93,10 +90,3 @@ class QueryEncoder:
         if self._loading is None:
             raise RuntimeError("QueryEncoder.encode was called before start")
         return self._loading.result().encode_query(text)
-
-
-def _settle(loading: Future[QuestionsToVectors], load: Callable[[], QuestionsToVectors]) -> None:
-    try:
-        loading.set_result(load())
-    except BaseException as error:
-        loading.set_exception(error)

@@ -63,6 +63,7 @@ class Process:
         self.identity: Recorded | None = None
         self._changed = changed
         self._answered = asyncio.Event()
+        self._at_once = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._child: asyncio.subprocess.Process | None = None
 
@@ -91,7 +92,9 @@ class Process:
             await asyncio.shield(self._keeper)
 
     def begin_anew(self) -> None:
-        """Kill what hangs; its keeper starts it again. Nothing for one that answers, or that doesn't run."""
+        """What kept it from starting is gone: kill what may hang, and start it without a wait. Not one that answers."""
+        if self.state in {State.STARTING, State.WAITING}:
+            self._at_once.set()
         if self.state is State.STARTING and self._child is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._child.kill()
@@ -119,7 +122,10 @@ class Process:
                 raise StartFailed(f"{self.program.name} ends with {self.ending} at each start; {self.last_words()}")
             self.restarts += 1
             self._become(State.WAITING)
-            await asyncio.sleep(backoff.after(clock() - began))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(backoff.after(clock() - began)):
+                    await self._at_once.wait()
+            self._at_once.clear()
 
     async def _life(self) -> str:
         """Run the program once; how it ended, or why it could not begin: for want of memory or of room on the disk."""

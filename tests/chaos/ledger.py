@@ -58,7 +58,10 @@ class Ledger:
         return dict(Counter(f"{write.kind} {write.outcome}" for write in self.writes))
 
     def check(self, oracle: Oracle) -> None:
-        """Acknowledged writes are in the log once, below their version; refused ones never; others at most once."""
+        """Acknowledged writes are in the log once, below their version; refused ones never; others at most once.
+
+        Those whose writer promises no more (`once` is false) may be there several times.
+        """
         found: defaultdict[str, list[tuple[int, Record]]] = defaultdict(list)
         for at, log in oracle.log.items():
             for record in log:

@@ -6,6 +6,7 @@ import pytest
 
 from eventlog.delivery import TopicPartition
 from schemas.topics import DOCUMENTS
+from services.embedder import app
 from services.embedder.app import Embedder
 from tests.doctor.accidents import DERIVED, Log
 
@@ -51,8 +52,11 @@ async def test_a_source_that_begins_behind_the_tail_is_a_loss(log: Log, embedder
     assert "what lies between is gone" in await refused(embedder)
 
 
-async def test_a_source_that_ends_before_the_tail_is_a_loss(log: Log, embedder: Embedder) -> None:
+async def test_a_source_that_ends_before_the_tail_is_a_loss(
+    log: Log, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The tail tells of events that the log has lost."""
+    monkeypatch.setattr(app, "END_PATIENCE", 0.2)
     lost = await asyncio.to_thread(log.ends, DOCUMENTS)
     await asyncio.to_thread(log.embed_beyond, lost)
     assert "but the log ends at" in await refused(embedder)

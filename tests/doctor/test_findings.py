@@ -2,13 +2,17 @@
 
 import json
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from nenrin.cli.app import main
+from schemas.encoders import MINILM
 from services.doctor import Level, asking, examine
+from services.doctor.facts import Database, Generation, Position
+from services.doctor.installation import installation
 from services.settings import Settings
 from tests.running import execute
 
@@ -105,6 +109,22 @@ def test_a_missing_topic_an_old_schema_and_too_much_parked_are_named(installed: 
     assert found["encoder of passages generation 1"].startswith("`nenrin projections reset passages --embed-again`")
     assert "nenrin parked list" in found["parked events of documents generation 1"]
     assert problems(installed.model_copy(update={"topic_prefix": "nowhere."}))["topic documents"] == "run `nenrin init`"
+
+
+def test_heads_of_partitions_that_no_projection_reads_don_t_matter() -> None:
+    """The log was copied into a topic of fewer partitions: what was seen of the others grows old for ever."""
+    now = datetime.now(UTC)
+    positions = tuple(Position("documents", each, 0, 0, "i", 1, now, None, True) for each in range(2))
+    live = (Generation("documents", 2, None, positions, 0),)
+    seen = {("documents", each): now - timedelta(seconds=each) for each in range(2)}
+    left = {("documents", 2): now - timedelta(hours=1)}
+    assert heads(Database(now, "2", "2", live, seen | left)) == (Level.OK, "recorded 1.00 s ago")
+    assert heads(Database(now, "2", "2", live, left)) == (Level.PROBLEM, "never recorded: lag is unknown")
+
+
+def heads(database: Database) -> tuple[Level, str]:
+    """What is found about them."""
+    return next((each.level, each.evidence) for each in installation(database, MINILM, 1) if each.what == "heads")
 
 
 def test_nothing_to_look_at_has_a_status_of_its_own(nenrin: Nenrin, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What strangers may send, drawn at random: bytes, records, requests. `python -m tests.fuzz MINUTES` goes on."""
+"""What strangers may send, drawn at random: bytes, records, requests. `python -m tests.fuzz --minutes M` goes on."""
 
 import os
 

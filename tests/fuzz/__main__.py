@@ -1,8 +1,9 @@
 """Fuzzing for as long as is asked: the tests of this folder, round after round, each with another seed.
 
-`python -m tests.fuzz MINUTES [SEED]`; it ends with the first round that fails, whose seed is the last one printed.
+It ends with the first round that fails, whose seed is the last one printed.
 """
 
+import argparse
 import os
 import secrets
 import subprocess
@@ -12,15 +13,22 @@ from itertools import count
 from pathlib import Path
 
 
-def main(minutes: float, seed: int) -> int:
-    """Run rounds until the time is over."""
-    end = time.monotonic() + 60 * minutes
-    for number in count(seed):
-        print(f"round {number - seed + 1}, seed {number}", flush=True)
-        if failed := _round(number):
+def main() -> int:
+    """Run rounds until the time is over; the exit status is that of the last one."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0, help="begin no round after them (default: 10)")
+    parser.add_argument(
+        "--seed", type=int, default=secrets.randbits(32), help="of the first round; the next has the next"
+    )
+    asked = parser.parse_args()
+    return _rounds(asked.seed, time.monotonic() + 60 * asked.minutes)
+
+
+def _rounds(first: int, end: float) -> int:
+    for seed in count(first):
+        print(f"round {seed - first + 1}, seed {seed}", flush=True)
+        if (failed := _round(seed)) or time.monotonic() > end:
             return failed
-        if time.monotonic() > end:
-            return 0
     raise AssertionError("numbers do not end")
 
 
@@ -32,4 +40,4 @@ def _round(seed: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else secrets.randbits(32)))
+    sys.exit(main())

@@ -17,7 +17,7 @@ from confluent_kafka import Producer
 import services.init
 from services.settings import Settings
 from tests.laws.events import INVALID, Event, Straight, added, removed, unknown
-from tests.laws.processes import Judged, Process, ended, ending, judging, until
+from tests.laws.processes import PATIENCE, Judged, Process, ended, ending, judging, until
 from tests.laws.reading import (
     Answer,
     CountCollections,
@@ -222,6 +222,58 @@ def judged(trial: Trial) -> Counter[tuple[str, int]]:
             least, most = lag_bounds(oracle, answer, received)
             assert least <= lag <= most, (least, most, answer)
     return counted
+
+
+async def test_lag_is_heads_minus_version_to_the_event(scene: Scene) -> None:
+    """While the projector stands still, every answer lacks just what was written since, aborted or a marker too.
+
+    The heads in an answer are Kafka's own; once the projector goes on, nothing is lacking.
+    """
+    collection = f"l{secrets.token_hex(4)}"
+    settings, name = scene.settings, {"transactional.id": collection}
+    straight = Straight(settings.kafka, settings.topic_prefix)
+    transactional = Straight(settings.kafka, settings.topic_prefix, **name)
+    await asyncio.to_thread(transactional.producer.init_transactions, 30)
+    questions: list[Question] = [GetDocument(collection, "d0"), ListDocuments(collection, 3), CountCollections()]
+    questions += [SearchText(collection, WORDS[0], 5), ShowProjection("documents"), ShowProjection("passages")]
+    async with scene.instances(1) as (judge,):
+        for projection in ("documents", "passages"):
+            await observed(judge, ShowProjection(projection), await asyncio.to_thread(judge.ends))  # it is claimed
+        before = await judge.at_the_end(*questions)
+        scene.processes["projector"].freeze()
+        try:
+            for number in range(5):
+                straight.send(added(collection, f"d{number}", WORDS[0]))
+            transactional.producer.begin_transaction()
+            transactional.hand(added(collection, "never", "a text"))
+            transactional.flush()
+            transactional.producer.abort_transaction(30)
+            # a broker answers the end of a transaction before it writes the marker
+            await until(lambda: sum(judge.ends().values()) - sum(before.values()) == 5 + 1 + 1)
+            after = await asyncio.to_thread(judge.ends)
+            for question in questions:
+                answer = await observed(judge, question, after)
+                assert answer.body["projection"]["lag_events"] == 7, answer
+                assert answer.headers["nenrin-lag"].startswith("events=7, ")
+        finally:
+            scene.processes["projector"].wake()
+        await judge.at_the_end(*questions)
+        for question in questions:
+            answer = await observed(judge, question, after)
+            assert (answer.body["projection"]["lag_events"], answer.body["projection"]["state"]) == (0, "live")
+
+
+async def observed(judge: Judged, question: Question, ends: Version) -> Answer:
+    """An answer whose lag is known, once the probe has seen that the log reaches so far."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            shown = await judge.answer(ShowProjection(question.projection), {})
+            (generation,) = shown.body["generations"]
+            (answer,) = await heard(judge, [question])
+            seen = generation["heads"]["documents"] == {str(at): end for at, end in ends.items()}
+            if seen and answer.body["projection"]["lag_events"] is not None:
+                return answer
+            await asyncio.sleep(0.05)  # the probe tells nobody
 
 
 async def test_what_was_removed_never_comes_back(scene: Scene) -> None:

@@ -19,8 +19,7 @@ from projections.reading import Reader
 from projections.writer import Writer
 from tests.laws.test_two_writers import HISTORY, LOGS, fold
 from tests.projections import logs
-from tests.projections.logs import INCARNATION, TOPIC, added, nothing
-from tests.projections.test_writer import WANTED
+from tests.projections.logs import INCARNATION, TOPIC, WANTED, added, nothing
 from tests.running import Databases
 
 

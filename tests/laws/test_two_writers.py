@@ -17,8 +17,7 @@ from projections.reading import Question, Reader
 from projections.writer import Writer
 from schemas.errors import Fenced
 from tests.projections import logs
-from tests.projections.logs import INCARNATION, TOPIC, added, embedded, removed, unembedded
-from tests.projections.test_writer import WANTED
+from tests.projections.logs import INCARNATION, TOPIC, WANTED, added, embedded, removed, unembedded
 from tests.running import Databases
 
 # offset by offset: a document and its text, None where it is removed

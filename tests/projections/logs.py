@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from projections.control.install import Wanted
+from projections.documents import Documents
+from projections.generations.lifecycle import Build
+from projections.passages import Passages
 from projections.port import Change, Entry, Nothing, Place, Refusal
 from schemas.documents import DocumentAdded, DocumentRemoved, key_of
 from schemas.embedded import Embedded, Passage, Removed, Source
@@ -10,6 +14,10 @@ TOPIC = "documents"
 INCARNATION = "incarnation-1"
 PARTITIONS = 4
 DIMENSIONS = 384
+WANTED = [
+    Wanted(Documents(), Build(TOPIC, PARTITIONS, INCARNATION)),
+    Wanted(Passages(), Build(TOPIC, PARTITIONS, INCARNATION, "an-encoder", DIMENSIONS)),
+]
 
 
 def place(offset: int, since: int | None = None, partition: int = 0) -> Place:

@@ -1,27 +1,13 @@
 """A parked event is resolved by a later good event of the same key in the same partition, and by nothing else."""
 
-from collections.abc import AsyncIterator
-
 import asyncpg
 import msgspec
-import pytest
 
-from projections.control.install import install
 from projections.documents import Documents
 from projections.port import Entry
 from projections.writer import Writer
 from tests.projections import logs
 from tests.projections.logs import INCARNATION, TOPIC, added, refused
-from tests.projections.test_writer import WANTED
-
-
-@pytest.fixture
-async def owner(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """The owner's connection to a database in which Nenrin has just been installed."""
-    await install(dsn, WANTED)
-    connection = await asyncpg.connect(dsn)
-    yield connection
-    await connection.close()
 
 
 def elsewhere(entry: Entry) -> Entry:

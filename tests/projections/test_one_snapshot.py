@@ -8,7 +8,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from projections.control.install import install
 from projections.documents import Documents
 from projections.documents import read as documents
 from projections.generations import parked
@@ -19,7 +18,6 @@ from projections.writer import Writer
 from tests.projections import logs
 from tests.projections.logs import INCARNATION, TOPIC, added, embedded, refused
 from tests.projections.test_one_transaction import until_someone_waits
-from tests.projections.test_writer import WANTED
 from tests.running import Databases
 
 VECTOR = logs.vector(0)
@@ -41,15 +39,6 @@ UPDATE {projection}_g1.digests SET documents = 0, passages = 0;
 UPDATE nenrin.heads SET head = head + 2 WHERE partition = 0;
 DELETE FROM {projection}_g1.documents;
 """
-
-
-@pytest.fixture
-async def owner(postgres: Databases) -> AsyncIterator[asyncpg.Connection]:
-    """The owner's connection to a database in which Nenrin has just been installed."""
-    await install(postgres.owner, WANTED)
-    connection = await asyncpg.connect(postgres.owner)
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

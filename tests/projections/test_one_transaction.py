@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from projections.control.install import install
 from projections.documents import Documents
 from projections.passages import Passages
 from projections.port import Entry
@@ -15,7 +14,6 @@ from projections.writer import Writer
 from schemas.errors import DatabaseAway, Fenced, NotClaimed
 from tests.projections import logs
 from tests.projections.logs import INCARNATION, TOPIC, added, embedded, nothing, refused, removed, unembedded
-from tests.projections.test_writer import WANTED
 
 FAILING = """
 CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS
@@ -36,15 +34,6 @@ TABLES = {
     "documents": ("documents", "digests", "parked", "positions"),
     "passages": ("documents", "passages", "digests", "parked", "positions"),
 }
-
-
-@pytest.fixture
-async def owner(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """The owner's connection to a database in which Nenrin has just been installed."""
-    await install(dsn, WANTED)
-    connection = await asyncpg.connect(dsn)
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from projections.port import Change, Entry
 from projections.positions import Position
 from projections.writer import Writer
 from schemas import retries
+from schemas.documents import DocumentRemoved
 from schemas.errors import (
     DatabaseAway,
     DataRefused,
@@ -231,6 +232,7 @@ def _incompressible(characters: int) -> str:
 BAD = {
     "unicode": added(1, "bad", "a\0b"),
     "surrogate": added(1, "bad", "a\ud800b"),
+    "parameter": msgspec.structs.replace(removed(1, "bad"), content=Change(DocumentRemoved("c", "a\ud800b"))),
     "index": added(1, _incompressible(9000)),
     "json": added(1, "bad", metadata={"n": msgspec.Raw(b"{")}),
 }

@@ -8,35 +8,20 @@ from typing import Any
 import asyncpg
 import pytest
 
-from projections.control.install import Wanted, administration, install
+from projections.control.install import administration
 from projections.documents import Documents
 from projections.documents import read as documents
 from projections.generations import parked
 from projections.generations import read as generations
-from projections.generations.lifecycle import Build, create
+from projections.generations.lifecycle import create
 from projections.generations.read import Lifecycle
 from projections.lag import State
-from projections.passages import Passages
 from projections.reading import Answer, Generation, Question, Reader
 from projections.writer import Writer
 from schemas.errors import DatabaseAway, GenerationMissing
 from tests.projections import logs
-from tests.projections.logs import INCARNATION, TOPIC, added, refused, removed
+from tests.projections.logs import INCARNATION, TOPIC, WANTED, added, refused, removed
 from tests.running import Databases
-
-WANTED = [
-    Wanted(Documents(), Build(TOPIC, logs.PARTITIONS, INCARNATION)),
-    Wanted(Passages(), Build(TOPIC, logs.PARTITIONS, INCARNATION, "an-encoder", logs.DIMENSIONS)),
-]
-
-
-@pytest.fixture
-async def owner(postgres: Databases) -> AsyncIterator[asyncpg.Connection]:
-    """The owner's connection to a database in which Nenrin has just been installed."""
-    await install(postgres.owner, WANTED)
-    connection = await asyncpg.connect(postgres.owner)
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import asyncpg
 import numpy as np
 import pytest
 
-from projections.control.install import Wanted, install, plan
+from projections import writer as writing
+from projections.control.install import install, plan
 from projections.documents import Documents
-from projections.generations.lifecycle import Build
 from projections.passages import Passages
 from projections.positions import Position
 from projections.writer import Writer
@@ -24,12 +24,7 @@ from schemas.errors import (
     TopicMismatch,
 )
 from tests.projections import logs
-from tests.projections.logs import INCARNATION, TOPIC, added, embedded, nothing, refused, removed, unembedded
-
-WANTED = [
-    Wanted(Documents(), Build(TOPIC, logs.PARTITIONS, INCARNATION)),
-    Wanted(Passages(), Build(TOPIC, logs.PARTITIONS, INCARNATION, "an-encoder", logs.DIMENSIONS)),
-]
+from tests.projections.logs import INCARNATION, TOPIC, WANTED, added, embedded, nothing, refused, removed, unembedded
 
 
 @pytest.fixture
@@ -169,6 +164,27 @@ async def test_a_partition_that_was_let_go_is_not_written(documents: Writer, rea
     with pytest.raises(NotClaimed):
         await documents.apply(0, [added(0)])
     assert await texts(reader) == {}
+
+
+async def test_letting_go_breaks_off_what_postgres_does_not_finish(
+    documents: Writer, reader: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that hangs holds up neither a rebalance nor SIGTERM; nothing of it is written."""
+    monkeypatch.setattr(writing, "FINISH_WITHIN", 0.2)
+    async with reader.transaction():
+        await reader.execute("LOCK TABLE documents_g1.documents")
+        hanging = asyncio.create_task(documents.apply(0, [added(0)]))
+        waits = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"
+        while not await reader.fetchval(waits):  # noqa: ASYNC110  # Postgres announces none
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            await documents.release()
+        with pytest.raises(DatabaseAway):
+            await hanging
+    with pytest.raises(NotClaimed):
+        await documents.renew()
+    assert await texts(reader) == {}
+    assert await reader.fetchval("SELECT sum(next) FROM documents_g1.positions") == 0
 
 
 async def test_what_postgres_refuses_is_parked_alone(documents: Writer, reader: asyncpg.Connection) -> None:

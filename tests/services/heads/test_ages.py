@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projections.heads import Oldest, Tracked
-from services.heads.ages import Ages, Look, beyond, lagging
+from services.heads.ages import BACK, SLOW, Ages, Look, beyond, lagging
 from services.heads.stretch import MarkersOnly, Record, Stretch, Unread
 
 PLACE = ("documents", 0)
+NOW = 1000
 
 
 def at(
@@ -47,7 +48,7 @@ def test_an_age_is_that_of_the_first_record_at_the_position() -> None:
     """Offsets without a record are passed over."""
     ages = Ages()
     ages.learn({PLACE: Stretch(0, 9, (Record(0, 100), Record(5, 150)))})
-    assert ages.look([at(2)], {PLACE: 9}).oldest == {("documents", 1, "documents", 0): Oldest(2, 150)}
+    assert ages.look([at(2)], {PLACE: 9}, NOW).oldest == {("documents", 1, "documents", 0): Oldest(2, 150)}
 
 
 def test_generations_far_apart_are_dated_each() -> None:
@@ -58,7 +59,7 @@ def test_generations_far_apart_are_dated_each() -> None:
         assert (place, head) == (PLACE, 1000)
         ages.learn({PLACE: Stretch(position, position + 1, (Record(position, position + 7),))})
     assert ages.unread(behind, heads) == {}
-    assert {age.produced_at for age in ages.look(behind, heads).oldest.values()} == {7, 907}
+    assert {age.produced_at for age in ages.look(behind, heads, NOW).oldest.values()} == {7, 907}
 
 
 MARKERS = [(at(3, older=70, unwritten=None), 70), (at(3, older=None, unwritten=80), 80)]
@@ -69,31 +70,37 @@ def test_markers_are_as_old_as_they_can_be_at_most(tracked: Tracked, since: int)
     """Nobody reads their times; but they came after what lay before them, and after the log was seen to end there."""
     ages = Ages()
     ages.learn({PLACE: Stretch(3, 5)})
-    assert list(ages.look([tracked], {PLACE: 5}).oldest.values()) == [Oldest(3, since)]
+    assert list(ages.look([tracked], {PLACE: 5}, NOW).oldest.values()) == [Oldest(3, since)]
 
 
-def test_markers_that_came_at_any_time_have_no_age() -> None:
-    """Nothing is known of what was there before the first look: the age is not the probe's."""
-    ages = Ages()
-    ages.learn({PLACE: Stretch(3, 5)})
-    assert ages.look([at(3)], {PLACE: 5}) == Look({}, {})
+def test_markers_that_nobody_saw_come_are_no_older_than_what_lies_before_them() -> None:
+    """At the first look of all: the record before them is read, for the age is not the probe's."""
+    ages, heads = Ages(), {PLACE: 305}
+    ages.learn({PLACE: Stretch(303, 305)})
+    assert ages.look([at(303)], heads, NOW) == Look({}, {})
+    assert ages.unread([at(303)], heads) == {PLACE: (303 - BACK, 305)}
+    ages.learn({PLACE: Stretch(303 - BACK, 303, (Record(299, 60), Record(302, 70)))})
+    assert ages.look([at(303)], heads, NOW) == Look(heads, {("documents", 1, "documents", 0): Oldest(303, 70)})
+    assert ages.unread([at(303)], heads) == {}
 
 
 def test_an_unread_record_borrows_an_older_age() -> None:
     """Too high for a moment is honest; too low would not be."""
-    seen = Ages().look([at(5, older=100)], {PLACE: 9})
+    seen = Ages().look([at(5, older=100)], {PLACE: 9}, NOW)
     assert (seen.heads, list(seen.oldest.values())) == ({PLACE: 9}, [Oldest(5, 100)])
 
 
 def test_without_any_age_the_head_is_withheld() -> None:
     """A new head without an age would show a lag of hours, dated by what lay there before; others go on."""
-    seen = Ages().look([at(5)], {PLACE: 9, ("documents", 1): 4})
+    seen = Ages().look([at(5)], {PLACE: 9, ("documents", 1): 4}, NOW)
     assert (seen.heads, seen.oldest) == ({("documents", 1): 4}, {})
 
 
-def test_an_unread_record_is_not_dated_by_the_probes_looks() -> None:
-    """Its own time is the broker's, whose clock may be another."""
-    assert Ages().look([at(5, unwritten=100)], {PLACE: 9}) == Look({}, {})
+def test_an_unread_record_is_dated_by_the_probes_looks_only_where_reading_is_slow() -> None:
+    """Its own time is the broker's, whose clock may be another; but a head that is not told becomes an unknown lag."""
+    ages, tracked, then = Ages(), at(5, unwritten=100), 100 + SLOW
+    assert ages.look([tracked], {PLACE: 9}, then) == Look({}, {})
+    assert ages.look([tracked], {PLACE: 9}, then + 1).oldest == {("documents", 1, "documents", 0): Oldest(5, 100)}
 
 
 def test_a_position_beyond_the_head_is_told() -> None:

@@ -18,7 +18,7 @@ from projections.port import Entry
 from schemas.documents import key_of
 from schemas.errors import DatabaseAway, InvalidInput, LogAway, OtherIncarnation, PositionLost
 from schemas.partitions import partition_of
-from services.parked import Asked, Chosen, Done, Outcome, Step, retry
+from services.parked import Asked, Chosen, Done, Outcome, Step, retry, retrying
 from services.parked.retrying import ORDERS, Busy
 from tests.projections.ledger import Ledger
 from tests.services.parked.conftest import HEADERS, PARTITIONS, Log
@@ -227,8 +227,9 @@ async def test_one_at_a_time(log: Log) -> None:
         await retry(log.settings, ALL)
 
 
-async def test_kafka_away_is_said(log: Log, unused_tcp_port: int) -> None:
+async def test_kafka_away_is_said(log: Log, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With nothing written down."""
+    monkeypatch.setattr(retrying, "ANSWER_WITHIN", 0.5)
     log.write(HOME, KEY, b"bad")
     await log.follow(Documents(), HOME)
     settings = log.settings.model_copy(update={"kafka": f"127.0.0.1:{unused_tcp_port}"})

@@ -20,8 +20,7 @@ from services.projector.app import readiness
 from services.projector.log import Source
 from services.projector.metrics import Metrics, ProjectionMetrics
 from services.projector.projection import Projection, from_derived, from_source
-from tests.projections.logs import INCARNATION, PARTITIONS, TOPIC
-from tests.projections.test_writer import WANTED
+from tests.projections.logs import INCARNATION, PARTITIONS, TOPIC, WANTED
 from tests.running import Databases
 from web.registry import Registry
 

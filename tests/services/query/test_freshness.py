@@ -247,7 +247,6 @@ HEADERS = [
     ("Nenrin-Max-Lag", ""),
     ("Nenrin-Generation", "latest"),
     ("Nenrin-Generation", "-1"),
-    ("Nenrin-Generation", "9" * 40),
 ]
 
 

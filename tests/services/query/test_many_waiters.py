@@ -72,6 +72,8 @@ async def nenrin(postgres: Databases, tmp_path: Path) -> AsyncIterator[Nenrin]:
 @pytest.mark.alone
 async def test_whoever_is_satisfied_is_answered_at_once(nenrin: Nenrin) -> None:
     """One of 500: within 20 ms of the commit (p99). All at once: within 500 ms. A lost notification: within 300 ms."""
+    assert await best([all_at_once(nenrin) for _ in range(5)], 0.5) < 0.5
+    await nenrin.service.waiting(0)
     async with readers(nenrin.service.port, MANY) as (near, *far):
         for reader in far:
             reader.ask(DOCUMENT, nenrin_at_least=FAR, prefer="wait=30")
@@ -81,8 +83,6 @@ async def test_whoever_is_satisfied_is_answered_at_once(nenrin: Nenrin) -> None:
         for number in range(10):
             tries = [unheard(nenrin, near, after=0.1 + 0.02 * number) for _ in range(3)]
             assert await best(tries, 0.3) < 0.3
-    await nenrin.service.waiting(0)
-    assert await best([all_at_once(nenrin) for _ in range(5)], 0.5) < 0.5
 
 
 async def best(tries: Sequence[Coroutine[Any, Any, float]], enough: float) -> float:

@@ -15,7 +15,7 @@ from services.stack.errors import StartFailed
 from services.stack.files import StateFolder
 from services.stack.ports import Ports
 from services.stack.postgres import Passwords
-from services.stack.process import Process, State
+from services.stack.process import Backoff, Process, State
 from services.stack.program import Program
 from services.stack.python_services import PythonServices
 from services.stack.record import end_last_run, recorded
@@ -55,6 +55,23 @@ def test_passwords_are_made_once_and_only_the_owner_may_read_them(tmp_path: Path
     file = StateFolder(tmp_path).passwords
     assert Passwords.kept_in(file) == Passwords.kept_in(file)
     assert file.stat().st_mode & 0o077 == 0
+
+
+async def test_once_there_is_room_nothing_waits_to_start_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What kept a process from starting is gone: its wait, however long, is over."""
+    monkeypatch.setattr(Backoff, "after", lambda *_: 60.0)
+    process = sleeper(tmp_path)
+    await process.start()
+    before = process.pid
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while process.state is not State.WAITING:  # noqa: ASYNC110  # as a supervisor would look
+            await asyncio.sleep(0.01)
+        process.begin_anew()
+        while process.pid == before:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await process.stop()
 
 
 async def test_a_process_that_never_answers_is_given_up(tmp_path: Path) -> None:
