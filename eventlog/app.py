@@ -11,7 +11,7 @@ import structlog
 from faust.app.base import BootStrategy
 
 from eventlog.connection import KafkaSettings
-from eventlog.ending import exit_on_error
+from eventlog.ending import exit_on_error, leave
 from eventlog.fetching import Claim, Reading, Release
 from eventlog.inbox import Inbox
 from eventlog.positioned import PositionedConsumer, PositionedTransport, delivered
@@ -109,6 +109,7 @@ async def run_app(app: App, *work: Callable[[], Awaitable[None]], stop: asyncio.
     returns. Work that ends, with or without an exception, ends the process: none of it is meant to.
     """
     loop = asyncio.get_running_loop()
+    alone = stop is None  # nobody goes on in this process after us
     if stop is None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -126,6 +127,8 @@ async def run_app(app: App, *work: Callable[[], Awaitable[None]], stop: asyncio.
             await app.stop()
     except TimeoutError:
         log.warning("left without a goodbye", within=LEAVE_WITHIN)
+        if alone:
+            leave()  # Faust can take minutes over its end when Kafka doesn't answer
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running

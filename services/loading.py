@@ -1,7 +1,5 @@
-"""Loading a model in a thread that nobody can stop, and leaving while it is still at work."""
+"""Loading a model in a thread that nobody waits for when the process ends."""
 
-import os
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -23,10 +21,3 @@ def _settle(loading: Future[Model], load: Callable[[], Model]) -> None:
         loading.set_result(load())
     except BaseException as error:
         loading.set_exception(error)
-
-
-def leave() -> None:
-    """End the process now, and well: a thread that is at work in C++ would abort it in the middle of its exit."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(os.EX_OK)

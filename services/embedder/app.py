@@ -13,6 +13,7 @@ from encoders.cache import VectorCache
 from encoders.encoder import TextEncoder
 from eventlog.app import begin_again, create_app, run_app
 from eventlog.delivery import TopicPartition
+from eventlog.ending import leave
 from eventlog.inbox import Inbox
 from eventlog.incarnations import Incarnations
 from eventlog.planning import Bounds, Described, check_incarnation, check_position, mismatch
@@ -37,7 +38,7 @@ from services.embedder.metrics import Metrics
 from services.embedder.pipeline import Pipeline
 from services.embedder.producer import Producer
 from services.embedder.work import Origin
-from services.loading import leave, loaded
+from services.loading import loaded
 from services.settings import Settings
 from web.readiness import Readiness
 from web.registry import Registry

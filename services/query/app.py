@@ -9,13 +9,12 @@ import asyncpg
 from litestar import Litestar
 from litestar.types import ASGIApp
 
-from eventlog.ending import exit_on_error
+from eventlog.ending import exit_on_error, leave
 from projections.reading import Reader
 from schemas.encoders import MINILM
 from schemas.errors import NenrinError
 from services import tracing
 from services.disk import shortage
-from services.loading import leave
 from services.query import documents, parked, projections, search
 from services.query.answering import Answers
 from services.query.documenting import VOCABULARY
