@@ -71,8 +71,8 @@ class Stack:
         return dsn
 
     def urls(self, service: str) -> list[str]:
-        """Where each instance of an HTTP service is, or was last."""
-        return [url for name, url in self.endpoints.items() if name.partition("-")[0] == service]
+        """Where each instance of an HTTP service is; none while no stack is up: the ports may be others' then."""
+        return [url for name, url in self._written().items() if name.partition("-")[0] == service]
 
     def pid(self, name: str) -> int | None:
         """The pid of a process now; None if there is none of that name."""

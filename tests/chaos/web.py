@@ -7,6 +7,7 @@ import httpx
 from tests.chaos.stack import Stack
 
 ANSWER_WITHIN = 40.0
+NOWHERE = "http://127.0.0.1:9"  # nobody listens there
 NO_TLS = False  # loopback alone; without it each of hundreds of clients would read all certificates
 
 
@@ -19,7 +20,7 @@ class Web:
 
     def one_of(self, service: str, chance: random.Random) -> httpx.AsyncClient:
         """A client of one instance of `command` or `query`."""
-        return self.client(chance.choice(self._stack.urls(service)))
+        return self.client(chance.choice(self._stack.urls(service) or [NOWHERE]))
 
     def client(self, url: str) -> httpx.AsyncClient:
         """The client of an instance."""
