@@ -94,7 +94,7 @@ class _Run:
             changed = self._watched.changed(found)
             self._add(found, changed)
             self._watched.take(changed)
-            self._remove(self._watched.gone(found))
+            self._remove(found)
         except (InvalidInput, Unavailable, Unreachable) as error:
             print(f"nenrin: {error}; trying again", file=sys.stderr, flush=True)
         if self._totals.documents > before[0] and not self._job.as_json:
@@ -118,9 +118,9 @@ class _Run:
                     self._watched.give(source, item.draft.document_id)
                 yield item
 
-    def _remove(self, gone: Iterable[Source]) -> None:
-        for source in gone:
-            for document_id in self._watched.forsaken(source):  # noted only with --remove-deleted
+    def _remove(self, found: Found) -> None:
+        for source in self._watched.gone(found):
+            for document_id in self._watched.forsaken(source, found):  # noted only with --remove-deleted
                 self._session.remove(self._job.collection, document_id)
                 self._totals.removed += 1
             self._watched.forget(source)

@@ -35,9 +35,13 @@ class Watched:
         away = self._seen.keys() - found.sources.keys()
         return [self._seen[name] for name in sorted(away) if not os.path.lexists(self._seen[name].path)]
 
-    def forsaken(self, source: Source) -> list[str]:
-        """The documents that this file gave and no other does: one that was renamed gives them still."""
-        others = (given for name, given in self._given.items() if name != source.document_id)
+    def forsaken(self, source: Source, found: Found) -> list[str]:
+        """The documents that this file gave and no other does: one that was renamed gives them still.
+
+        A file that was deleted before all it gave could be added counts for none: nobody would remove its documents.
+        """
+        there = (self._seen.keys() | found.sources.keys()) - {source.document_id}
+        others = (given for name, given in self._given.items() if name in there)
         return sorted(self._given.get(source.document_id, set()).difference(*others))
 
     def forget(self, source: Source) -> None:

@@ -6,6 +6,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -181,10 +182,13 @@ def watching(stack: Running, folder: Path, collection: str) -> Iterator[tuple["s
     )
     assert process.stderr is not None
     assert process.stdout is not None
+    patience = threading.Timer(120, process.kill)  # a line that never comes must not be waited for
+    patience.start()
     try:
         assert "watching" in process.stderr.readline()
         yield process, process.stdout
     finally:
+        patience.cancel()
         process.kill()
         process.wait()
 

@@ -165,6 +165,23 @@ def test_a_change_that_hides_its_time_is_one(tmp_path: Path) -> None:
     assert [source.path for source in watched.changed(find([tmp_path], tmp_path, Wanted()))] == [file]
 
 
+def test_a_file_that_was_never_added_whole_keeps_no_document(tmp_path: Path) -> None:
+    """It was renamed, read, and deleted before it could be added: what it gave goes with the file that had it."""
+    file, renamed = tmp_path / "a.md", tmp_path / "b.md"
+    file.write_text("one")
+    (old,) = find([tmp_path], tmp_path, Wanted()).sources.values()
+    watched = Watched()
+    watched.give(old, "x")
+    watched.take([old])
+    file.rename(renamed)
+    both = find([tmp_path], tmp_path, Wanted())
+    (new,) = both.sources.values()
+    watched.give(new, "x")
+    assert (watched.gone(both), watched.forsaken(old, both)) == ([old], [])
+    renamed.unlink()
+    assert watched.forsaken(old, find([tmp_path], tmp_path, Wanted())) == ["x"]
+
+
 @pytest.mark.parametrize(
     ("rules", "meant"),
     [
