@@ -12,7 +12,7 @@ import services.init
 from projections.control.install import install
 from services.settings import Settings
 from tests import alone
-from tests.running import Databases, Running, as_reader, execute, running, up, with_database
+from tests.running import Databases, Running, as_reader, execute, running, until_it_embeds, up, with_database
 
 pytest.register_assert_rewrite("tests.laws.reading", "tests.laws.derived")  # so that a broken law shows its values
 
@@ -86,6 +86,7 @@ def installed(settings: Settings) -> Settings:
 def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """`nenrin up`, for the tests that need every process and leave each of them running."""
     with up(tmp_path_factory.mktemp("up")) as program:
+        until_it_embeds(program)
         yield program
 
 

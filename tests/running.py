@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import httpx
 
 from services.stack.program import launched
 
@@ -127,6 +128,17 @@ def up(state: Path) -> Iterator[Running]:
     """`nenrin up` in a folder of its own, on free ports."""
     with running(state, "nenrin", "up", "--free-ports") as program:
         yield program
+
+
+def until_it_embeds(stack: Running) -> None:
+    """Return once the embedder has its model: it takes events before, and on a busy machine readers tire of waiting."""
+    metrics: str = json.loads((stack.state / "metrics.json").read_text())["embedder"]
+    deadline = time.monotonic() + START_WITHIN
+    while (
+        httpx.get(metrics.replace("/metrics", "/readyz"), timeout=START_WITHIN).json()["notes"]["encoder"] != "loaded"
+    ):
+        assert time.monotonic() < deadline, stack.said()
+        time.sleep(0.1)
 
 
 def as_reader(dsn: str, database: str, password: str) -> str:

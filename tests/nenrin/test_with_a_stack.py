@@ -127,7 +127,7 @@ def test_status_lives_on_a_terminal_and_as_lines(whole_stack: Running) -> None:
             assert line, process.stderr.read() if process.stderr else ""
             shown += line
         process.send_signal(signal.SIGINT)
-        rest, said = process.communicate(timeout=30)
+        rest, said = process.communicate(timeout=120)
     assert (process.returncode, said) == (Status.DONE, "")
     assert "not known here" in shown, "the command service's URL was not given"
     assert "passages" in shown + rest
