@@ -2,6 +2,7 @@
 
 import asyncio
 
+from schemas.topics import DOCUMENTS
 from services.doctor import Level, examine
 from services.init import reset
 from services.settings import Settings
@@ -18,6 +19,17 @@ async def applied(log: Log, database: Database, projector: Projector) -> None:
     await asyncio.to_thread(log.embed)
     await database.until_applied(12, "documents_g1", "passages_g1")
     assert projector.notes == {"documents": "going on", "passages": "going on"}
+
+
+async def lost_before_it_was_read(log: Log, projector: Projector, topic: str) -> None:
+    """Forty documents more, embedded too; `topic` loses all but the last of each partition before they are read."""
+    ends = await asyncio.to_thread(log.ends, DOCUMENTS)
+    projector.pause()
+    log.add(*SECOND)
+    await asyncio.to_thread(log.embed, ends)
+    after = await asyncio.to_thread(log.ends, topic)
+    await asyncio.to_thread(log.lose_beginning, topic, {each: at - 1 for each, at in after.items()})
+    projector.go_on()
 
 
 async def problems(settings: Settings) -> dict[str, str]:

@@ -4,19 +4,13 @@ import asyncio
 
 from tests.doctor.accidents import DERIVED, Log
 from tests.doctor.conftest import Database, Projector
-from tests.doctor.operating import FIRST, SECOND, applied, mended, problems
+from tests.doctor.operating import FIRST, SECOND, applied, lost_before_it_was_read, mended, problems
 
 
 async def test_a_hole_stops_passages_alone(log: Log, database: Database, projector: Projector) -> None:
     """Derived records deleted before they were read are missed; the topic made anew brings them, and loses nothing."""
     await applied(log, database, projector)
-    ends = await asyncio.to_thread(log.ends, "documents")
-    projector.pause()
-    log.add(*SECOND)
-    await asyncio.to_thread(log.embed, ends)
-    after = await asyncio.to_thread(log.ends, DERIVED)
-    await asyncio.to_thread(log.lose_beginning, DERIVED, {each: at - 1 for each, at in after.items()})
-    projector.go_on()
+    await lost_before_it_was_read(log, projector, DERIVED)
     notes = await projector.until(lambda notes: notes.get("passages", "").startswith("stopped"))
     assert "`nenrin projections reset passages --embed-again`" in notes["passages"]
     assert notes["documents"] == "going on"

@@ -14,7 +14,7 @@ from services.init import copy
 from services.settings import Settings
 from tests.doctor.accidents import Log
 from tests.doctor.conftest import Database, Projector
-from tests.doctor.operating import FIRST, SECOND, applied, found_wrong, mended, problems
+from tests.doctor.operating import FIRST, SECOND, applied, found_wrong, lost_before_it_was_read, mended, problems
 
 
 async def version(settings: Settings) -> Version:
@@ -53,13 +53,7 @@ async def test_a_recreated_source_is_never_read_on(log: Log, database: Database,
 async def test_a_lost_beginning_stops_only_who_needed_it(log: Log, database: Database, projector: Projector) -> None:
     """Documents that were deleted before they were read stop `documents`; `passages` has them from its own topic."""
     await applied(log, database, projector)
-    ends = await asyncio.to_thread(log.ends, DOCUMENTS)
-    projector.pause()
-    log.add(*SECOND)
-    await asyncio.to_thread(log.embed, ends)
-    after = await asyncio.to_thread(log.ends, DOCUMENTS)
-    await asyncio.to_thread(log.lose_beginning, DOCUMENTS, {each: at - 1 for each, at in after.items()})
-    projector.go_on()
+    await lost_before_it_was_read(log, projector, DOCUMENTS)
     notes = await projector.until(lambda notes: notes.get("documents", "").startswith("stopped"))
     assert "the log begins at" in notes["documents"]
     assert notes["passages"] == "going on"
