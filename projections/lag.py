@@ -59,7 +59,8 @@ class Partition(msgspec.Struct, frozen=True, array_like=True):
 
 class Frame(msgspec.Struct, frozen=True):
     """What every read returns beside its rows. `live` is the pointer's value, `now` the database's clock, `heads` the
-    number of partitions that the probe has seen in the incarnation of the topic that is folded.
+    number of partitions that the probe has seen in the incarnation of the topic that is folded. `ended`: no projector
+    feeds the generation any more.
     """
 
     live: int
@@ -68,6 +69,7 @@ class Frame(msgspec.Struct, frozen=True):
     partitions: tuple[Partition, ...]
     encoder: str | None = None
     heads: int = 0
+    ended: bool = False
 
 
 class Lag(msgspec.Struct, frozen=True):

@@ -87,6 +87,8 @@ class ReadModel(Protocol):
     """A read model: one folder with its tables, its fold and its reads."""
 
     name: str
+    shape: int
+    """The version of its tables and its fold: another number wherever a generation has to be built anew for them."""
     order: Order
     tables: tuple[str, ...]
     """The tables that hold rows, the one with a row a document first. All have `collection` and `document_id`."""

@@ -46,13 +46,14 @@ WHERE rolname = '{READER}' AND pg_has_role(current_user, oid, 'MEMBER')
 """
 
 _GENERATIONS = """
-SELECT p.name, p.live, g.generation, g.encoder,
+SELECT p.name, p.live, g.generation, g.encoder, g.shape,
     (SELECT atttypmod FROM pg_attribute WHERE attrelid = passages AND attname = 'vector') AS dimensions,
     (SELECT substring(pg_get_expr(d.adbin, d.adrelid) FROM '''(\\w+)''::regconfig')
         FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
         WHERE d.adrelid = passages AND a.attname = 'lexemes') AS language
 FROM nenrin.projections p JOIN nenrin.generations g ON g.projection = p.name,
     to_regclass(format('%I.passages', p.name || '_g' || g.generation)) AS passages
+WHERE g.loaded_at IS NOT NULL
 ORDER BY p.name, g.generation
 """
 
@@ -60,6 +61,10 @@ _FRAME = """
 SELECT json_build_object(
     'live', (SELECT live FROM nenrin.projections WHERE name = '{projection}'),
     'encoder', (SELECT encoder FROM nenrin.generations WHERE projection = '{projection}' AND generation = {number}),
+    'ended', EXISTS (
+        SELECT FROM nenrin.generations
+        WHERE projection = '{projection}' AND generation = {number} AND ended_at IS NOT NULL
+    ),
     'now', extract(epoch FROM clock_timestamp()),
     'heads', (
         SELECT count(*) FROM {schema}.positions p
@@ -84,7 +89,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Generation(msgspec.Struct, frozen=True):
-    """What has to be known of a generation to ask it something. `language` is that of its text search."""
+    """What has to be known of a generation to ask it something. `language` is that of its text search.
+
+    `shape` is that of its tables.
+    """
 
     projection: str
     number: int
@@ -92,6 +100,7 @@ class Generation(msgspec.Struct, frozen=True):
     encoder: str | None = None
     dimensions: int | None = None
     language: str | None = None
+    shape: int = 1
 
     @property
     def schema(self) -> str:
@@ -143,7 +152,7 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def ends_in_the_past(self) -> bool:
         """Whether no projector feeds the generation any more: what it lacks it will lack for ever."""
-        return self.generation.number < self.generation.live
+        return self.frame.ended
 
     def projection(self) -> bytes:
         """`standing` as JSON."""
@@ -308,7 +317,13 @@ def _by_projection(rows: Sequence[asyncpg.Record]) -> dict[str, dict[int, Genera
     found: dict[str, dict[int, Generation]] = {}
     for row in rows:
         generation = Generation(
-            row["name"], row["generation"], row["live"], row["encoder"], row["dimensions"], row["language"]
+            row["name"],
+            row["generation"],
+            row["live"],
+            row["encoder"],
+            row["dimensions"],
+            row["language"],
+            row["shape"],
         )
         found.setdefault(generation.projection, {})[generation.number] = generation
     return found

@@ -15,6 +15,8 @@ NenrinError
 │   └── LogCut              the log ends before a position: it lost records that had been read
 ├── GenerationMissing       a generation that does not exist (any more)
 ├── GenerationOutdated      a generation whose tables another version of Nenrin made
+├── Held                    another process replays here: one at a time
+├── NewerSchema             the control schema is of a later version of Nenrin than this process
 ├── DatabaseAway            Postgres cannot be reached or is shutting down; try again
 ├── DataRefused             Postgres will not store or compare these values
 ├── TooManyParked           more events can't be folded than the limit allows: somebody has to look
@@ -81,6 +83,14 @@ class GenerationMissing(NenrinError):
 
 class GenerationOutdated(NenrinError):
     """A generation lacks what this version of Nenrin keeps in it; it has to be made anew from the log."""
+
+
+class Held(NenrinError):
+    """Somebody else replays in this database; the message says who."""
+
+
+class NewerSchema(NenrinError):
+    """A later version of Nenrin has migrated the control schema: this process must not touch it."""
 
 
 class DatabaseAway(NenrinError):

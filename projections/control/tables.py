@@ -1,6 +1,6 @@
 """The tables of the control schema `nenrin`, as Alembic's migrations make them."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, func
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Identity, Integer, MetaData, Table, Text, func
 
 SCHEMA = "nenrin"
 READER = "nenrin_reader"
@@ -22,7 +22,36 @@ generations = Table(
     Column("generation", Integer, primary_key=True),
     Column("encoder", Text, comment="null where no vectors are kept"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("shape", Integer, nullable=False, server_default="1", comment="the version of its tables and of its fold"),
+    Column("until", Text, comment="the version token that it ends at; null where it follows the log"),
+    Column("loaded_at", DateTime(timezone=True), comment="null while its rows are loaded in bulk: nobody reads it yet"),
+    Column("ended_at", DateTime(timezone=True), comment="since when no projector feeds it; null where one does"),
 )
+
+encoders = Table(
+    "encoders",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("settings", JSON, nullable=False, comment="schemas.encoders.Encoder"),
+    Column("folder", Text, comment="where its model lies; null where a package carries it"),
+    Column("added_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+)
+"""The encoders that this installation embeds with."""
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("projection", Text, nullable=False),
+    Column("generation", Integer, nullable=False, comment="the one that became live"),
+    Column("replaced", Integer, nullable=False, comment="the one that was live"),
+    Column("kind", Text, nullable=False, comment="promote, rollback or reset"),
+    Column("decided_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("decided_by", Text, nullable=False),
+    Column("forced_because", Text, comment="why a failed gate was overruled; null where none was"),
+    Column("report", JSON, comment="what the gates found"),
+)
+"""Every move of a pointer: who moved it, and what was known then."""
 
 heads = Table(
     "heads",

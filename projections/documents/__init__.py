@@ -15,6 +15,7 @@ class Documents:
     """The read model of `GET /v1/collections/{c}/documents…`: a fold of the source topic itself."""
 
     name = NAME
+    shape = 1
     order = Order.UPSERT
     tables: tuple[str, ...] = ("documents",)
     tallied = "0, content_hash, 0"

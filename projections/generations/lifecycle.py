@@ -56,13 +56,19 @@ async def create(connection: AsyncConnection, model: ReadModel, generation: int,
         ],
     )
     await connection.execute(
-        insert(generations).values(projection=model.name, generation=generation, encoder=build.encoder)
+        insert(generations).values(
+            projection=model.name,
+            generation=generation,
+            encoder=build.encoder,
+            shape=model.shape,
+            loaded_at=func.clock_timestamp(),
+        )
     )
     await grant(connection, (schema,))
 
 
 async def replace(connection: AsyncConnection, model: ReadModel, build: Build) -> int:
-    """Make an empty generation and the pointer name it; returns its number. The one before is kept, as previous.
+    """Make an empty generation and the pointer name it; returns its number. The one before is kept, as it ended.
 
     Until a projector has claimed it its lag is unknown, and its version says from then on how far it is.
     """
@@ -73,6 +79,11 @@ async def replace(connection: AsyncConnection, model: ReadModel, build: Build) -
     number = int((await connection.execute(numbers)).scalar_one()) + 1
     await create(connection, model, number, build)
     await connection.execute(update(projections).where(named).values(live=number, previous=before))
+    await connection.execute(
+        update(generations)
+        .where((generations.c.projection == model.name) & (generations.c.generation == before))
+        .values(ended_at=func.clock_timestamp())
+    )
     return number
 
 

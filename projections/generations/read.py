@@ -67,16 +67,16 @@ async def _overview(reader: Reader, projection: str | None) -> list[Overview]:
 
 
 def _overview_of(generation: Generation, row: _Row) -> Overview:
-    lifecycle = _lifecycle(generation.number, row.frame.live, row.previous)
+    lifecycle = _lifecycle(generation.number, row.frame, row.previous)
     return Overview(answer_of(generation, row.frame), lifecycle, row.digest)
 
 
-def _lifecycle(generation: int, live: int, previous: int | None) -> Lifecycle:
-    if generation == live:
+def _lifecycle(generation: int, frame: Frame, previous: int | None) -> Lifecycle:
+    if generation == frame.live:
         return Lifecycle.LIVE
     if generation == previous:
         return Lifecycle.PREVIOUS
-    return Lifecycle.BUILDING if generation > live else Lifecycle.PAST
+    return Lifecycle.PAST if frame.ended else Lifecycle.BUILDING
 
 
 def _seen(number: int, generation: Generation) -> str:

@@ -15,6 +15,7 @@ class Passages:
     """The read model of search and of collections: a fold of the derived topic. `language` configures text search."""
 
     name = NAME
+    shape = 1
     order = Order.UPSERT
     tables: tuple[str, ...] = ("documents", "passages")
     tallied = "passages, content_hash, vector_hash"

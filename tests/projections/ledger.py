@@ -19,6 +19,7 @@ class Ledger:
     """One row an event: what was said about a document, never replaced by what is said later."""
 
     name = "ledger"
+    shape = 1
     order = Order.APPEND
     tables: tuple[str, ...] = ("entries",)
     tallied = "0, content_hash, 0"

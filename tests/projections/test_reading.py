@@ -223,6 +223,7 @@ async def test_an_overview_has_every_generation(
     for number in (2, 3, 4):
         await build(postgres.owner, number)
     await owner.execute("UPDATE nenrin.projections SET live = 3, previous = 2 WHERE name = 'documents'")
+    await owner.execute("UPDATE nenrin.generations SET ended_at = clock_timestamp() WHERE generation = 1")
     found = await generations.overview(reader, "documents")
     assert [each.lifecycle for each in found] == [
         Lifecycle.PAST,

@@ -22,13 +22,16 @@ async def test_parked_events_of_an_earlier_version_are_kept(postgres: Databases)
     connection = await asyncpg.connect(postgres.owner)
     new = await connection.fetch(COLUMNS), await connection.fetchval(INDEX)
     await connection.execute(
-        "DROP TABLE nenrin.decisions; UPDATE nenrin.alembic_version SET version_num = '0001';"
+        "DROP TABLE nenrin.decisions, nenrin.encoders, nenrin.promotions;"
+        "ALTER TABLE nenrin.generations"
+        " DROP COLUMN shape, DROP COLUMN until, DROP COLUMN loaded_at, DROP COLUMN ended_at;"
+        "UPDATE nenrin.alembic_version SET version_num = '0001';"
         "ALTER TABLE documents_g1.parked DROP COLUMN skipped_at, DROP COLUMN rank;"
         "CREATE INDEX parked_unresolved ON documents_g1.parked (md5(key)) WHERE resolved_by IS NULL;"
         "INSERT INTO documents_g1.parked VALUES ('documents', 0, 7, NULL, 'bad', NULL, '\\x90');"
         "INSERT INTO nenrin.generations (projection, generation) VALUES ('documents', 2)"
     )
-    assert "migrate control schema nenrin from 0001 to 0002" in await install.plan(postgres.owner, wanted)
+    assert "migrate control schema nenrin from 0001 to 0003" in await install.plan(postgres.owner, wanted)
     await install.install(postgres.owner, wanted)
     assert (await connection.fetch(COLUMNS), await connection.fetchval(INDEX)) == new
     assert await connection.fetchval('SELECT skipped_at FROM documents_g1.parked WHERE "offset" = 7') is None

@@ -125,12 +125,12 @@ async def test_waiting_in_another_generation(nenrin: Nenrin) -> None:
 
 
 async def test_who_waits_in_a_generation_that_ends_is_told(nenrin: Nenrin) -> None:
-    """Promoted over, or dropped, while they wait: nothing will come any more, so they are answered then."""
+    """Dropped, or fed no more, while they wait: nothing will come any more, so they are answered then."""
     await second_generation_of_documents(nenrin)
     path = "/collections/c/documents/a"
     for number, end, status in (
         ("2", "DELETE FROM nenrin.generations WHERE generation = 2; DROP SCHEMA documents_g2 CASCADE", 404),
-        ("1", "UPDATE nenrin.projections SET live = 3 WHERE name = 'documents'", 412),
+        ("1", "UPDATE nenrin.generations SET ended_at = clock_timestamp() WHERE projection = 'documents'", 412),
     ):
         reading = asyncio.ensure_future(
             nenrin.get(path, nenrin_at_least=token({0: 99}), prefer="wait=20", nenrin_generation=number)
