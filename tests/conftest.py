@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -91,8 +92,13 @@ def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the marker known, and have what tests start end by Ctrl-C.
+
+    A shell starts what it runs in the background with SIGINT ignored, and every process below inherits that.
+    """
     config.addinivalue_line("markers", alone.MARKER)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
