@@ -12,7 +12,7 @@ from pydantic import SecretStr
 import services.init
 from projections.control.install import install
 from services.settings import Settings
-from tests import alone
+from tests import alone, grouping
 from tests.running import Databases, Running, as_reader, execute, running, until_it_embeds, up, with_database
 
 pytest.register_assert_rewrite("tests.laws.reading", "tests.laws.derived")  # so that a broken law shows its values
@@ -99,6 +99,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", alone.MARKER)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several workers run, tests that share a stack go to one of them."""
+    if config.getoption("dist", "no") == "loadgroup":
+        grouping.group(items)
 
 
 @pytest.hookimpl(wrapper=True)
