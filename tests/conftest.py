@@ -5,6 +5,7 @@ import json
 import secrets
 import signal
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -101,11 +102,15 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> grouping.Grouped:
+    """Tests that share a stack go to one worker."""
+    return grouping.Grouped(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several workers run, tests that share a stack go to one of them."""
-    if getattr(config.option, "loadgroup", False):  # what a worker is told of `--dist`
-        grouping.group(items)
+    """Where several workers run, the longest groups are begun first."""
+    if hasattr(config, "workerinput"):
+        grouping.order(items)
 
 
 @pytest.hookimpl(wrapper=True)

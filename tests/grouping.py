@@ -4,16 +4,36 @@ A stack of every process costs half a minute of a core to start and some of one 
 go to the same worker. The longest groups come first, so that no worker is left alone with one at the end.
 """
 
-from collections.abc import Iterable, MutableSequence
+from collections.abc import MutableSequence
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-SHARED = {"fuzzed": "fuzz", "whole_stack": "whole stack"}
-"""Groups by the fixture that their tests share; other tests stand together by modules."""
+WHOLE_STACK = "whole stack"
+FUZZ = "fuzz"
+STACKED = frozenset(
+    f"tests/{module}.py"
+    for module in (
+        "docs/test_examples",
+        "docs/test_producers",
+        "laws/test_contract_one",
+        "nenrin/test_add",
+        "nenrin/test_client_with_a_stack",
+        "nenrin/test_langchain",
+        "nenrin/test_llamaindex",
+        "nenrin/test_with_a_stack",
+        "published/test_answers",
+        "published/test_topics",
+        "services/command/test_removal",
+        "services/test_metrics",
+        "services/test_tracing",
+    )
+)
+"""The modules whose tests use `whole_stack`."""
 LONGEST = (
     "tests/chaos/test_chaos.py",
-    "whole stack",
-    "fuzz",
+    WHOLE_STACK,
+    FUZZ,
     "tests/services/stack/test_scale.py",
     "tests/services/stack/test_killed.py",
     "tests/docs/test_own_servers.py",
@@ -21,17 +41,27 @@ LONGEST = (
 )
 
 
-def group(items: MutableSequence[pytest.Item]) -> None:
-    """Put the items in the order in which they are to be begun, each marked with its group."""
+class Grouped(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist publishes no types
+    """Sends each group to one worker. (pytest-xdist's own marks for this do nothing under pytest 9.2.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
+
+
+def group(nodeid: str) -> str:
+    """The group of a test: its module, or what shares a stack with it."""
+    module = nodeid.partition("::")[0]
+    if module.startswith("tests/fuzz/"):
+        return FUZZ
+    return WHOLE_STACK if module in STACKED else module
+
+
+def order(items: MutableSequence[pytest.Item]) -> None:
+    """Put the longest groups first. A test that uses the whole stack must be known as one that does."""
+    items[:] = sorted(items, key=lambda item: _turn(group(item.nodeid)))
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items[:] = sorted(items, key=lambda item: _turn(_group(item)))
-
-
-def _group(item: pytest.Item) -> str:
-    fixtures: Iterable[str] = getattr(item, "fixturenames", ())
-    shared = [name for fixture, name in SHARED.items() if fixture in fixtures]
-    return shared[0] if shared else item.nodeid.partition("::")[0]
+        if "whole_stack" in getattr(item, "fixturenames", ()) and group(item.nodeid) != WHOLE_STACK:
+            raise pytest.UsageError(f"{item.nodeid} uses whole_stack: name its module in tests/grouping.py")
 
 
 def _turn(group: str) -> int:
