@@ -147,7 +147,11 @@ def carefully(plain: bytearray, at: int, head: Head, index: int, fault: str) -> 
 
 
 def _frame(plain: bytearray, at: int) -> tuple[int, int]:
-    size, start = _varint(plain, at)
+    low, high = plain[at], plain[at + 1]
+    if high < 0x80 <= low:  # nearly all records have a size of two bytes
+        size, start = _zigzag(low & 0x7F | high << 7), at + 2
+    else:
+        size, start = _varint(plain, at)
     if size <= 0 or start + size > len(plain):
         raise IndexError
     return start, start + size
@@ -197,9 +201,13 @@ def _varint(plain: bytearray, at: int, bits: int = 32) -> tuple[int, int]:
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
             number &= (1 << bits) - 1
-            return (number >> 1) ^ -(number & 1), at
+            return _zigzag(number), at
         if (shift := shift + 7) >= bits:
             raise ValueError("a number without an end")
+
+
+def _zigzag(number: int) -> int:
+    return (number >> 1) ^ -(number & 1)
 
 
 def plain_of(raw: bytes, attributes: int) -> tuple[bytearray, str]:

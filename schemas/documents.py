@@ -20,6 +20,8 @@ ID_CHARACTERS = 512
 TEXT_BYTES = 1_000_000
 TITLE_CHARACTERS = 1_000
 METADATA_BYTES = 16 * 1024
+UTF_8_BYTES = 4
+"""The most that a character takes."""
 
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc, whole
@@ -143,7 +145,7 @@ def check_document_id(document_id: str) -> None:
 
 def _check_text(text: str) -> None:
     check_characters("text", text)
-    if (size := len(text.encode())) > TEXT_BYTES:
+    if len(text) > TEXT_BYTES // UTF_8_BYTES and (size := len(text.encode())) > TEXT_BYTES:
         raise InvalidInput("text", f"at most {TEXT_BYTES:,} bytes of UTF-8, got {size:,}; split the document")
 
 
@@ -164,23 +166,25 @@ def _check_metadata(metadata: Mapping[str, Any]) -> None:
     if not metadata:
         return
     for key, value in metadata.items():
-        field = f"metadata.{_shown(key)[1:-1]}"
-        check_characters(field, key)
-        for scalar in value if isinstance(value, list) else (value,):
-            _check_scalar(field, scalar)
+        try:
+            check_characters("", key)
+            for scalar in value if isinstance(value, list) else (value,):
+                _check_scalar(scalar)
+        except InvalidInput as error:
+            raise InvalidInput(f"metadata.{_shown(key)[1:-1]}", error.message) from None
     if (size := len(msgspec.json.encode(metadata))) > METADATA_BYTES:
         raise InvalidInput("metadata", f"at most {METADATA_BYTES:,} bytes of compact JSON, got {size:,}")
 
 
-def _check_scalar(field: str, value: object) -> None:
+def _check_scalar(value: object) -> None:
     if isinstance(value, str):
-        check_characters(field, value)
+        check_characters("", value)
     elif isinstance(value, (dict, list)):
-        raise InvalidInput(field, "nested; values are scalars, null or arrays of scalars")
+        raise InvalidInput("", "nested; values are scalars, null or arrays of scalars")
     elif isinstance(value, int) and value not in _SIGNED_64:
-        raise InvalidInput(field, "an integer beyond 64 bits with sign")
+        raise InvalidInput("", "an integer beyond 64 bits with sign")
     elif isinstance(value, float) and not isfinite(value):
-        raise InvalidInput(field, "not a finite number")
+        raise InvalidInput("", "not a finite number")
 
 
 def _shown(value: str) -> str:

@@ -16,9 +16,7 @@ from schemas.documents import (
     Text,
     Title,
 )
-from schemas.errors import UndecodableRecord
 from schemas.fields import Natural
-from schemas.records import Record
 
 CONTENT_TYPE = b"application/msgpack"
 
@@ -105,7 +103,6 @@ SHAPES: tuple[type[Embedded] | type[Removed] | type[Rejected] | type[Skipped], .
     Rejected,
     Skipped,
 )
-_DECODERS = {shape.kind.encode(): msgspec.msgpack.Decoder(shape) for shape in SHAPES}
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -145,16 +142,3 @@ def headers(event: Derived, encoder: str, traceparent: bytes | None = None) -> l
         ("content-type", CONTENT_TYPE),
     ]
     return found if traceparent is None else [*found, ("traceparent", traceparent)]
-
-
-def decode(record: Record) -> Derived:
-    """Read a derived record. Raises `UndecodableRecord`: only an embedder writes here, so that is never routine."""
-    kind = record.header("ce_type")
-    decoder = _DECODERS.get(kind or b"")
-    place = f"{record.topic}/{record.partition} at offset {record.offset}"
-    if decoder is None:
-        raise UndecodableRecord(f"{place}: not a derived record (ce_type {kind!r})")
-    try:
-        return decoder.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UndecodableRecord(f"{place}: {error}") from error

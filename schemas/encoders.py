@@ -14,6 +14,9 @@ Pooling = Literal["mean", "cls"]
 
 _LONGEST_SLUG = 64
 
+CHUNKER = 2
+"""The version of the rules in `encoders.chunking`: another number wherever they cut differently."""
+
 QUERY_CHARACTERS = 10_000
 """The longest question that is answered. Its words all count; its vector is that of the model's first window of it."""
 
@@ -39,8 +42,7 @@ class Encoder:
     """Tokens at most that a passage repeats of the one before it, in whole sentences."""
     characters: int = 2000
     """Characters a passage spans at most, however few tokens they are."""
-    chunker: int = 2
-    """The version of the rules in `encoders.chunking`: another number wherever they cut differently."""
+    chunker: int = CHUNKER
 
     @cached_property
     def fingerprint(self) -> str:

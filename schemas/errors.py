@@ -15,6 +15,7 @@ NenrinError
 │   └── LogCut              the log ends before a position: it lost records that had been read
 ├── GenerationMissing       a generation that does not exist (any more)
 ├── GenerationOutdated      a generation whose tables another version of Nenrin made
+├── EncoderMissing          an encoder that is not known here (any more)
 ├── Held                    another process replays here: one at a time
 ├── NewerSchema             the control schema is of a later version of Nenrin than this process
 ├── DatabaseAway            Postgres cannot be reached or is shutting down; try again
@@ -83,6 +84,10 @@ class GenerationMissing(NenrinError):
 
 class GenerationOutdated(NenrinError):
     """A generation lacks what this version of Nenrin keeps in it; it has to be made anew from the log."""
+
+
+class EncoderMissing(NenrinError):
+    """An encoder that nobody has added here, or that was removed, or that another version of Nenrin knew."""
 
 
 class Held(NenrinError):

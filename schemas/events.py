@@ -7,6 +7,7 @@ what cannot be read must become a reason to park it, never an exception.
 
 import base64
 import binascii
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -17,6 +18,7 @@ from schemas.errors import InvalidInput
 from schemas.partitions import partition_of
 from schemas.reading import read
 from schemas.records import Record
+from schemas.upcasting import DOCUMENTS, Types, newest
 
 STRUCTURED = b"application/cloudevents+json"
 
@@ -63,38 +65,42 @@ class _Structured(_Typed):
     data_base64: str | None = None
 
 
-def judge(record: Record, partitions: int) -> Judgement:
+def judge(record: Record, partitions: int, types: Types = DOCUMENTS) -> Judgement:
     """Decide what a record of the `documents` topic is. Never raises for anything that a producer can send.
 
-    `partitions` is the number of partitions of the topic.
+    `partitions` is the number of partitions of the topic. Of an older version of a type, the event as it is in the
+    newest.
     """
     try:
-        envelope = _open(record)
+        envelope = _open(record, types)
         if isinstance(envelope, Unknown):
             return envelope
-        event: DocumentEvent = read(envelope.data, documents.DATA_OF[envelope.type])
-        documents.check(event)
+        known = types[envelope.type]
+        data = read(envelope.data, known.shape)
+        known.check(data)
+        event: DocumentEvent = newest(data, known.steps) if known.steps else data
         _check_place(record, event, partitions)
     except InvalidInput as error:
         return Invalid(str(error))
     return Valid(event)
 
 
-def _open(record: Record) -> _Envelope | Unknown:
-    if (record.header("content-type") or b"").lower().startswith(STRUCTURED):
-        return _open_structured(record.value or b"")
-    type_ = _attribute(record, "ce_type")
-    if type_ not in documents.DATA_OF:
+def _open(record: Record, types: Types) -> _Envelope | Unknown:
+    headers = dict(record.headers)  # of those that are there twice the last one counts
+    if (headers.get("content-type") or b"").lower().startswith(STRUCTURED):
+        return _open_structured(record.value or b"", types)
+    type_ = _attribute(headers, "ce_type")
+    if type_ not in types:
         return Unknown(type_)
     for name in ("ce_specversion", "ce_id", "ce_source"):
-        _attribute(record, name)
+        _attribute(headers, name)
     if record.value is None:
         raise InvalidInput("value", "empty; to remove a document, send an event of type " + documents.REMOVED)
     return _Envelope(type_, record.value)
 
 
-def _attribute(record: Record, name: str) -> str:
-    raw = record.header(name)
+def _attribute(headers: Mapping[str, bytes | None], name: str) -> str:
+    raw = headers.get(name)
     if not raw:
         raise InvalidInput(name, "header missing or empty")
     try:
@@ -103,11 +109,11 @@ def _attribute(record: Record, name: str) -> str:
         raise InvalidInput(name, "header is not UTF-8") from error
 
 
-def _open_structured(value: bytes) -> _Envelope | Unknown:
+def _open_structured(value: bytes, types: Types) -> _Envelope | Unknown:
     type_ = read(value, _Typed).type
     if not type_:
         raise InvalidInput("type", "empty")
-    if type_ not in documents.DATA_OF:
+    if type_ not in types:
         return Unknown(type_)
     event = read(value, _Structured)
     for name in ("specversion", "id", "source"):
@@ -137,9 +143,10 @@ def _check_place(record: Record, event: DocumentEvent, partitions: int) -> None:
 
 def traceparent_of(record: Record) -> str | None:
     """The span that a record came from: its header, or in structured mode the attribute; None where it isn't valid."""
-    if (sent := record.header(traceparent.HEADER)) is not None:
+    headers = dict(record.headers)
+    if (sent := headers.get(traceparent.HEADER)) is not None:
         return traceparent.valid(sent)
-    if (record.header("content-type") or b"").lower().startswith(STRUCTURED):
+    if (headers.get("content-type") or b"").lower().startswith(STRUCTURED):
         return _traceparent_inside(record.value or b"")
     return None
 

@@ -4,6 +4,8 @@ Algorithm: Austin Appleby's MurmurHash2 (32 bit) with Kafka's seed; the partitio
 modulo the number of partitions (org.apache.kafka.common.utils.Utils.murmur2, librdkafka's murmur2_random).
 """
 
+import struct
+
 SEED = 0x9747B28C
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
@@ -13,12 +15,10 @@ def murmur2(data: bytes) -> int:
     """The unsigned 32-bit murmur2 hash of `data`."""
     length = len(data)
     h = SEED ^ length
-    whole = length & ~3
-    for i in range(0, whole, 4):
-        k = (int.from_bytes(data[i : i + 4], "little") * _M) & _MASK
-        k ^= k >> 24
-        h = ((h * _M) & _MASK) ^ ((k * _M) & _MASK)
-    if tail := data[whole:]:
+    for word in struct.unpack_from(f"<{length >> 2}I", data):
+        k = (word * _M) & _MASK
+        h = ((h * _M) ^ ((k ^ (k >> 24)) * _M)) & _MASK
+    if tail := data[length & ~3 :]:
         h = ((h ^ int.from_bytes(tail, "little")) * _M) & _MASK
     h ^= h >> 13
     h = (h * _M) & _MASK

@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import documents, embedded, traceparent
-from schemas.documents import DocumentAdded, DocumentRemoved
+from schemas import documents, embedded, traceparent, upcasting
 
 Schema = dict[str, Any]
 
@@ -20,10 +19,9 @@ _FILLED: Schema = {"type": "string", "minLength": 1}
 
 def event_schemas() -> dict[str, Schema]:
     """Every schema by the name of its file, without `.schema.json`."""
-    data: dict[str, type] = {FILES[documents.ADDED]: DocumentAdded, FILES[documents.REMOVED]: DocumentRemoved}
     derived = {f"passages-{shape.kind.value.split('.')[2]}": shape for shape in embedded.SHAPES}
     return {
-        **{name: _of(shape, f"Data of {type_}") for (name, shape), type_ in zip(data.items(), FILES, strict=True)},
+        **{FILES[type_]: _of(known.shape, f"Data of {type_}") for type_, known in upcasting.DOCUMENTS.items()},
         "headers": _headers(),
         "structured": _structured(),
         **{name: _derived(shape) for name, shape in derived.items()},
@@ -54,7 +52,7 @@ def _headers() -> Schema:
             "ce_specversion": _FILLED | {"examples": ["1.0"]},
             "ce_id": _FILLED | {"description": "Any; it does not deduplicate."},
             "ce_source": _FILLED | {"examples": ["/my/importer"]},
-            "ce_type": {"enum": list(documents.DATA_OF)},
+            "ce_type": {"enum": list(upcasting.DOCUMENTS)},
             "ce_time": {"type": "string", "description": "RFC 3339, by the producer's clock; not used."},
             "content-type": {"type": "string", "examples": ["application/json"]},
             traceparent.HEADER: {"type": "string", "description": "W3C Trace Context; kept beside the row."},
@@ -75,7 +73,7 @@ def _structured() -> Schema:
             "specversion": _FILLED | {"examples": ["1.0"]},
             "id": _FILLED,
             "source": _FILLED,
-            "type": {"enum": list(documents.DATA_OF)},
+            "type": {"enum": list(upcasting.DOCUMENTS)},
             "data_base64": {"type": ["string", "null"], "contentEncoding": "base64"},
         },
         "required": ["specversion", "id", "source", "type"],

@@ -18,15 +18,11 @@ class Record(msgspec.Struct, frozen=True):
 
     def header(self, name: str) -> bytes | None:
         """The last header of that name, as producers that set one twice mean it."""
-        found: bytes | None = None
-        for key, value in self.headers:
-            if key == name:
-                found = value
-        return found
+        return dict(self.headers).get(name)
 
 
 def frozen_headers(
     headers: Iterable[tuple[str, bytes | None]] | None,
 ) -> tuple[tuple[str, bytes | None], ...]:
-    """Headers as any Kafka client hands them out (a list, a tuple, None), made hashable."""
-    return tuple((key, value) for key, value in headers or ())
+    """Headers as any Kafka client hands them out (a list of pairs, a tuple of them, None), made hashable."""
+    return tuple(headers or ())

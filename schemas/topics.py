@@ -34,9 +34,9 @@ def derived(encoder: str, source: str = DOCUMENTS) -> str:
     return f"{source}.embedded.{encoder}"
 
 
-def wanted(partitions: int, encoder: str) -> tuple[Topic, ...]:
-    """The topics that an installation needs: the source, and its twin of vectors."""
+def wanted(partitions: int, *encoders: str) -> tuple[Topic, ...]:
+    """The topics that an installation needs: the source, and its twin of vectors for each encoder."""
     return (
         Topic(DOCUMENTS, partitions, SOURCE_RECORD_LIMIT),
-        Topic(derived(encoder), partitions, DERIVED_RECORD_LIMIT),
+        *(Topic(derived(encoder), partitions, DERIVED_RECORD_LIMIT) for encoder in encoders),
     )

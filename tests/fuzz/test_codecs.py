@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from projections.passages.filters import path_of
-from schemas import embedded
+from schemas.derived import decode
 from schemas.errors import InvalidInput, UndecodableRecord
 from schemas.reading import read
 from schemas.records import Record
-from services.projector import entries
+from services import entries
 from services.query.requests import SearchBody, search_of
 from tests.fuzz import fuzzed
 from tests.fuzz.test_envelopes import mutated, spelled
@@ -41,7 +41,7 @@ def test_a_damaged_derived_record_is_read_or_refused(data: st.DataObject) -> Non
     whole = data.draw(st.sampled_from(WHOLE))
     record = msgspec.structs.replace(whole, value=data.draw(mutated(whole.value or b"") | st.binary(max_size=40)))
     with contextlib.suppress(UndecodableRecord):
-        event = embedded.decode(record)
+        event = decode(record)
         assert event.source.offset >= 0
         entries.from_derived(record, event.source.incarnation)
 
@@ -53,7 +53,7 @@ def test_a_foreign_record_in_the_derived_topic_is_refused(
 ) -> None:
     """Whatever its headers are."""
     with pytest.raises(UndecodableRecord):
-        embedded.decode(Record("d", 0, 0, 0, None, value, tuple(headers)))
+        decode(Record("d", 0, 0, 0, None, value, tuple(headers)))
 
 
 @fuzzed

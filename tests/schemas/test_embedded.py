@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from schemas import embedded
+from schemas.derived import decode
 from schemas.documents import DocumentAdded, DocumentRemoved
 from schemas.embedded import Passage, Rejected, Skipped, Source
 from schemas.errors import UndecodableRecord
@@ -26,7 +27,7 @@ def record_of(event: embedded.Derived) -> Record:
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.kind)
 def test_a_derived_event_comes_back_as_it_was(event: embedded.Derived) -> None:
     """Encoding and decoding lose nothing."""
-    assert embedded.decode(record_of(event)) == event
+    assert decode(record_of(event)) == event
 
 
 def test_the_wire_form_is_the_contract_s() -> None:
@@ -59,4 +60,4 @@ def test_what_no_embedder_writes_is_refused() -> None:
         Record("d", 2, 9, 0, None, b"\xc1", record_of(EVENTS[0]).headers),
     ):
         with pytest.raises(UndecodableRecord, match="d/2 at offset 9"):
-            embedded.decode(record)
+            decode(record)

@@ -1,23 +1,25 @@
 """What was delivered, as the projections see it: one function for the source, one for the derived topic. Pure."""
 
 from projections.port import Change, Content, Entry, Nothing, Place, Refusal
-from schemas import embedded, events, traceparent
+from schemas import events, traceparent
+from schemas.derived import decode
 from schemas.embedded import Rejected, Skipped
 from schemas.errors import OtherIncarnation, UndecodableRecord
 from schemas.mending import EMBED_AGAIN
 from schemas.records import Record
+from schemas.upcasting import DOCUMENTS, PASSAGES, Types
 
 
-def from_source(record: Record, since: int, partitions: int) -> Entry:
+def from_source(record: Record, since: int, partitions: int, types: Types = DOCUMENTS) -> Entry:
     """A record of the source topic. `since` is where its coverage begins, `partitions` the topic's count."""
     after = record.offset + 1
     place = Place(record.topic, record.partition, record.offset, since, after, after, record.time)
     trace = events.traceparent_of(record)
-    return Entry(place, _judged(record, partitions), record.key, record.value, record.headers, trace)
+    return Entry(place, _judged(record, partitions, types), record.key, record.value, record.headers, trace)
 
 
-def _judged(record: Record, partitions: int) -> Content:
-    match events.judge(record, partitions):
+def _judged(record: Record, partitions: int, types: Types) -> Content:
+    match events.judge(record, partitions, types):
         case events.Valid(event):
             return Change(event)
         case events.Invalid(reason):
@@ -26,12 +28,12 @@ def _judged(record: Record, partitions: int) -> Content:
             return Nothing(events=1)
 
 
-def from_derived(record: Record, incarnation: str) -> Entry:
+def from_derived(record: Record, incarnation: str, types: Types = PASSAGES) -> Entry:
     """A record of the derived topic, placed where its source record lies.
 
     Raises `UndecodableRecord` for what no embedder writes, `OtherIncarnation` for vectors of a topic that is gone.
     """
-    event = embedded.decode(record)
+    event = decode(record, types)
     source = event.source
     if source.incarnation != incarnation:
         raise OtherIncarnation(

@@ -12,7 +12,7 @@ from schemas.embedded import Rejected, Skipped, Source
 from schemas.errors import OtherIncarnation, UndecodableRecord
 from schemas.partitions import partition_of
 from schemas.records import Record
-from services.projector.entries import from_derived, from_source, quiet
+from services.entries import from_derived, from_source, quiet
 
 KEY = key_of("c", "x")
 HOME = partition_of(KEY, 4)
