@@ -7,6 +7,7 @@ import asyncpg
 import numpy as np
 from asyncpg.exceptions._base import DataError as UnfitParameter  # the exported one is the server's
 
+from projections.control.revision import refuse_newer
 from schemas.errors import DatabaseAway, DataRefused, GenerationMissing, GenerationOutdated, NenrinError
 
 CHANNEL = "nenrin_positions"
@@ -71,20 +72,29 @@ def _ours(error: asyncpg.PostgresError) -> NenrinError | None:
 
 
 async def connect(dsn: str, *, application: str) -> asyncpg.Connection:
-    """One connection with our codecs. `application` is shown in pg_stat_activity."""
+    """One connection with our codecs. `application` is shown in pg_stat_activity.
+
+    Raises `DatabaseAway`, and `NewerSchema` where a later version of Nenrin has been.
+    """
     with translated():
         connection = await asyncpg.connect(
             dsn, timeout=CONNECT_WITHIN, server_settings={"application_name": application}
         )
-        await prepare(connection)
+        try:
+            await prepare(connection)
+        except BaseException:
+            connection.terminate()
+            raise
     return connection
 
 
 async def prepare(connection: asyncpg.Connection) -> None:
-    """Teach a connection `halfvec` as little-endian float16 bytes, the form in which vectors travel.
+    """Refuse a database of a later version, and teach a connection `halfvec` as little-endian float16 bytes.
 
-    A database without pgvector yet is left as it is, so that `install` can connect to create it.
+    That is the form in which vectors travel. A database without pgvector yet is left as it is, so that `install` can
+    connect to create it. Raises `NewerSchema`.
     """
+    await refuse_newer(connection)
     schema = await connection.fetchval(
         "SELECT n.nspname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typname = 'halfvec'"
     )

@@ -43,6 +43,7 @@ SHARED: Mapping[str, ProblemType] = {
     "generation-outdated": ProblemType(
         503, "Another version of Nenrin made the tables; they have to be made anew from the log."
     ),
+    "newer-schema": ProblemType(503, "A later version of Nenrin has migrated the database: replace this one."),
     "stopping": ProblemType(503, "The service is about to end; another one, or the next, answers."),
     "not-ready": ProblemType(503, "Something that an answer needs is missing.", ("missing", "dependencies", "notes")),
 }

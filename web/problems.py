@@ -22,6 +22,7 @@ from schemas.errors import (
     InvalidInput,
     LogAway,
     MalformedToken,
+    NewerSchema,
     OtherIncarnation,
 )
 
@@ -134,6 +135,11 @@ def outdated(error: GenerationOutdated) -> ProblemDetailsException:
     return unavailable("generation-outdated", "Another version of Nenrin made the projection", str(error))
 
 
+def newer_schema(error: NewerSchema) -> ProblemDetailsException:
+    """A database that a later version of Nenrin has migrated."""
+    return unavailable("newer-schema", "A later version of Nenrin is installed there", f"{error}.")
+
+
 def too_large(field: str, detail: str) -> ProblemDetailsException:
     """More than we take."""
     return problem(413, "too-large", "Too large", detail, field=field)
@@ -160,6 +166,7 @@ def plugin() -> ProblemDetailsPlugin:
                 DataRefused: data_refused,
                 GenerationMissing: not_installed,
                 GenerationOutdated: outdated,
+                NewerSchema: newer_schema,
                 HTTPException: refused,
                 Exception: internal,
             }

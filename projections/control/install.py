@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from projections.control import revision
 from projections.control.tables import READER, SCHEMA, projections
 from projections.database import translated
 from projections.generations.lifecycle import Build, create, grant
@@ -32,7 +33,15 @@ class Wanted(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def administration(dsn: str) -> AsyncIterator[AsyncConnection]:
-    """A transaction for changes to the schema."""
+    """A transaction for changes to the schema. Raises `NewerSchema` where a later version of Nenrin has been."""
+    async with _transaction(dsn) as connection:
+        here, _ = await connection.run_sync(_revisions)
+        revision.check(here)
+        yield connection
+
+
+@asynccontextmanager
+async def _transaction(dsn: str) -> AsyncIterator[AsyncConnection]:
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn), poolclass=NullPool
     )
@@ -45,8 +54,8 @@ async def administration(dsn: str) -> AsyncIterator[AsyncConnection]:
 
 
 async def revisions(dsn: str) -> tuple[str | None, str | None]:
-    """The revision of the control schema that the database has, and the newest one."""
-    async with administration(dsn) as connection:
+    """The revision of the control schema that the database has, whoever made it, and the newest one known here."""
+    async with _transaction(dsn) as connection:
         return await connection.run_sync(_revisions)
 
 
