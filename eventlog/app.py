@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import faust
@@ -19,6 +19,9 @@ from eventlog.positioned import PositionedConsumer, PositionedTransport, deliver
 LEAVE_WITHIN = 5.0
 """Seconds to leave the consumer group in. A group that nobody left takes the session timeout to notice."""
 
+CALM_WITHIN = 3.0
+"""Seconds in which a group has divided its partitions as a rule, when Kafka answers."""
+
 log = structlog.get_logger()
 
 
@@ -30,12 +33,19 @@ class _ConsumerOnly(BootStrategy):
 
 
 class App(faust.App):
-    """Faust, without a folder of its own in the working directory."""
+    """Faust, without a folder of its own in the working directory. A process may run several, each in a group."""
 
     BootStrategy = _ConsumerOnly
+    begun: asyncio.Event
+    """All of it has started: what is stopped before leaves parts that nobody stops."""
 
     def _create_directories(self) -> None:
         pass
+
+    async def on_started(self) -> None:
+        """Call when all services have started, before the group has divided anything."""
+        self.begun.set()
+        await super().on_started()
 
     @property
     def settled(self) -> bool:
@@ -66,6 +76,7 @@ def create_app(name: str, kafka: KafkaSettings, inboxes: Iterable[Inbox], claim:
         worker_redirect_stdouts=False,
         web_enabled=False,
     )
+    app.begun = asyncio.Event()
     reading = Reading(kafka, inboxes, claim, release)
     app.transport = PositionedTransport(app, reading)
     app.on_partitions_revoked.connect(_let_go)  # type: ignore[arg-type]  # its union of signatures fits none
@@ -102,40 +113,83 @@ def _consumer(app: Any) -> PositionedConsumer:
     return consumer
 
 
-async def run_app(app: App, *work: Callable[[], Awaitable[None]], stop: asyncio.Event | None = None) -> None:
-    """Run the application, and `work` beside it, until SIGTERM or SIGINT, or until `stop` where one is given.
+async def until_stopped(
+    run: Callable[[asyncio.Event], Coroutine[Any, Any, None]], stop: asyncio.Event | None = None
+) -> None:
+    """Run a process's work until SIGTERM or SIGINT, or until `stop` where one is given.
 
-    Then the process finishes what it is writing, leaves the consumer group, so that another takes over at once, and
-    returns. Work that ends, with or without an exception, ends the process: none of it is meant to.
+    Then it has a few seconds to end by itself, which the event that it was given tells it to.
     """
-    loop = asyncio.get_running_loop()
     alone = stop is None  # nobody goes on in this process after us
-    if stop is None:
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-    working = [loop.create_task(_forever(each)) for each in work]
-    running = loop.create_task(_run(app))
-    await stop.wait()
+    stop = _signalled() if stop is None else stop
+    running, stopping = asyncio.create_task(run(stop)), asyncio.create_task(stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
     log.info("stopping")
-    try:
-        async with asyncio.timeout(LEAVE_WITHIN):
-            await _consumer(app).let_go()
-            for task in working:
-                task.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
-            await app.stop()
-    except TimeoutError:
+    if not (await asyncio.wait({running}, timeout=LEAVE_WITHIN))[0]:
         log.warning("left without a goodbye", within=LEAVE_WITHIN)
         if alone:
             leave()  # Faust can take minutes over its end when Kafka doesn't answer
-    running.cancel()
+        running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
 
 
-async def _forever(work: Callable[[], Awaitable[None]]) -> None:
-    with exit_on_error(getattr(work, "__qualname__", "working")):
+def _signalled() -> asyncio.Event:
+    signalled, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled.set)
+    return signalled
+
+
+async def run_app(
+    app: App,
+    *work: Callable[[], Awaitable[None]],
+    stop: asyncio.Event,
+    letting: tuple[type[BaseException], ...] = (),
+) -> None:
+    """Run the application, and `work` beside it, until `stop`.
+
+    Then it finishes what it is writing, leaves the consumer group, so that another takes over at once, and returns.
+    Work that ends, with or without an exception, ends the process: none of it is meant to. What is in `letting` ends
+    this application alone, and is raised when that has left.
+    """
+    told, running = asyncio.create_task(stop.wait()), asyncio.create_task(_run(app))
+    working = [asyncio.create_task(_forever(each, letting)) for each in work]
+    try:
+        await asyncio.wait({told, *working}, return_when=asyncio.FIRST_COMPLETED)
+        await _consumer(app).leave()
+        ended = await _cancelled(working)
+        await _calmed(app)
+        await app.stop()
+    finally:
+        await _cancelled([told, running, *working])
+    for error in ended:
+        if isinstance(error, letting):
+            raise error
+
+
+async def _calmed(app: App) -> None:
+    """Wait until all of it has started, and the group has come to rest: a consumer that is stopped while it joins may
+    wait for half a minute for the answer to its goodbye.
+    """
+    await app.begun.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CALM_WITHIN):
+            while not app.settled:  # noqa: ASYNC110  # Faust sets no event
+                await asyncio.sleep(0.05)
+
+
+async def _cancelled(tasks: list["asyncio.Task[Any]"]) -> list[BaseException | None]:
+    """End tasks, and say what each ended with."""
+    for task in tasks:
+        task.cancel()
+    ended: list[BaseException | None] = await asyncio.gather(*tasks, return_exceptions=True)
+    return ended
+
+
+async def _forever(work: Callable[[], Awaitable[None]], letting: tuple[type[BaseException], ...]) -> None:
+    with exit_on_error(getattr(work, "__qualname__", "working"), letting=letting):
         await work()
         raise RuntimeError("work that should go on for ever has ended")
 

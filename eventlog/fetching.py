@@ -19,6 +19,7 @@ from aiokafka.errors import (
 )
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
+from mode import Service
 
 from eventlog.connection import KafkaSettings
 from eventlog.consumer import Consumer
@@ -84,6 +85,13 @@ class PositionedThread(AIOKafkaConsumerThread):
         self._next = {}
         self._ahead_since = {}
         await super().on_start()
+
+    async def stop(self) -> None:
+        """Stop, and let the process go on meanwhile: mode would have its event loop wait for the thread's end."""
+        if self._started.is_set():
+            await Service.stop(self)
+            if self._thread is not None:
+                await asyncio.to_thread(self._thread.stop)
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf

@@ -41,6 +41,11 @@ class Inbox:
         """The session whose deliveries it takes."""
         return self._session
 
+    @property
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """The offset that comes next in each partition of this session."""
+        return self._expected
+
     def expected(self, place: TopicPartition) -> int:
         """The offset that comes next in a partition of this session."""
         return self._expected[place]

@@ -59,6 +59,7 @@ class PositionedConsumer(Consumer):
     _thread: PositionedThread
     reading: Reading
     _session = 0
+    _left = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -87,9 +88,9 @@ class PositionedConsumer(Consumer):
 
     async def _claim(self) -> Mapping[TP, int]:
         assigned = frozenset(self.reading.logical(tp) for tp in self._thread.assignment())
-        log.info("assigned", partitions=sorted(map(str, assigned)))
+        log.info("assigned", group=self.app.conf.id, partitions=sorted(map(str, assigned)))
         self._empty_inboxes()
-        positions = await self.reading.claim(assigned)
+        positions = {} if self._left else await self.reading.claim(assigned)
         assert set(positions) <= assigned, "a claim names no partition but those that it was asked for"
         self._session += 1
         for inbox in self.reading.inboxes.values():
@@ -99,7 +100,7 @@ class PositionedConsumer(Consumer):
             await self._thread.begin_session(self._session, real)
         except IllegalStateError:
             return {}  # a partition was taken away meanwhile: another assignment, and another claim, follow
-        log.info("reading", session=self._session, positions={str(place): at for place, at in positions.items()})
+        log.info("reading", group=self.app.conf.id, positions={str(place): at for place, at in positions.items()})
         return real
 
     async def let_go(self) -> None:
@@ -111,6 +112,11 @@ class PositionedConsumer(Consumer):
             async with self._claiming:
                 self._empty_inboxes()
                 await self.reading.release()
+
+    async def leave(self) -> None:
+        """Let go for good: whatever the group still gives this application is claimed no more."""
+        self._left = True
+        await self.let_go()
 
     def _empty_inboxes(self) -> None:
         for inbox in self.reading.inboxes.values():

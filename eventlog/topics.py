@@ -79,6 +79,23 @@ class Topics:
         begins, ends = await self._offsets(wanted, earliest), await self._offsets(wanted, latest)
         return {place: Bounds(begins[place], ends[place]) for place in wanted}
 
+    async def later_than(self, identity: Identity, time: int) -> dict[int, int]:
+        """Where in each partition the first record is that was written after `time`, in milliseconds since 1970.
+
+        The high watermark, where there is none. Raises `TopicMismatch`.
+        """
+        heads = await self.heads([identity])
+        after = OffsetSpec.for_timestamp(time + 1)
+        places = {
+            TopicPartition(self._kafka.real(identity.name), partition): after
+            for partition in range(identity.partitions)
+        }
+        asked = self._admin.list_offsets(
+            places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=self._within
+        )
+        found = {place.partition: (await self._answer(future)).offset for place, future in asked.items()}
+        return {at: heads[identity.name, at] if offset < 0 else offset for at, offset in found.items()}
+
     async def _offsets(self, wanted: Sequence[tuple[str, int]], spec: OffsetSpec) -> Mapping[tuple[str, int], int]:
         """Waits for partitions that have no leader yet: those of a topic that was made a moment ago."""
         deadline = asyncio.get_running_loop().time() + self._within

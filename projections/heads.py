@@ -10,11 +10,21 @@ from datetime import UTC, datetime
 import asyncpg
 import msgspec
 
-from projections.database import translated
+from projections.database import connect, translated
 from projections.generations.tables import schema_of
 
+LOCK_WITHIN = 0.05
+"""Seconds that a look waits for a generation's positions: one that is being dropped is locked, and not worth more."""
+
+# What a crash takes with it is observed again, while a rebuild can keep the disk busy for long.
+_HURRIED = "SET synchronous_commit = off"
+_PATIENCE = "SET lock_timeout = {milliseconds:.0f}"
 _NOW = "SELECT clock_timestamp()"
-_GENERATIONS = "SELECT projection, generation FROM nenrin.generations ORDER BY projection, generation"
+_GENERATIONS = """
+SELECT projection, generation FROM nenrin.generations
+WHERE loaded_at IS NOT NULL AND ended_at IS NULL AND until IS NULL ORDER BY projection, generation
+"""
+_BEING_DROPPED = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.LockNotAvailableError)
 _POSITIONS = """
 SELECT p.topic, p.partition, p.next, p.incarnation,
     CASE WHEN h.head > p.next AND o.position <= p.next THEN floor(1000 * extract(epoch FROM o.produced_at))::bigint END
@@ -75,6 +85,14 @@ class Oldest(msgspec.Struct, frozen=True):
     produced_at: int
 
 
+async def observer(dsn: str) -> asyncpg.Connection:
+    """A connection to observe on. Raises `DatabaseAway`."""
+    connection = await connect(dsn, application="nenrin-heads")
+    with translated():
+        await connection.execute(_HURRIED)
+    return connection
+
+
 async def now(connection: asyncpg.Connection) -> datetime:
     """The time by the database's clock. Raises `DatabaseAway`."""
     with translated():
@@ -83,16 +101,27 @@ async def now(connection: asyncpg.Connection) -> datetime:
 
 
 async def positions(connection: asyncpg.Connection) -> list[Tracked]:
-    """Every partition of every generation. Raises `DatabaseAway`; a database without Nenrin: `GenerationMissing`."""
+    """Every partition of every generation that is kept up with the log, or should be.
+
+    One that is loaded in bulk is nobody's to read yet, and one that has ended lags for ever. Raises `DatabaseAway`; a
+    database without Nenrin: `GenerationMissing`.
+    """
     with translated():
         generations = await connection.fetch(_GENERATIONS)
-        return [
-            Tracked(projection, generation, *row)
-            for projection, generation in generations
-            for row in await connection.fetch(
-                _POSITIONS.format(schema=schema_of(projection, generation)), projection, generation
-            )
-        ]
+        await connection.execute(_PATIENCE.format(milliseconds=LOCK_WITHIN * 1000))
+        found = [one for each in generations for one in await _positions(connection, *each)]
+        await connection.execute(_PATIENCE.format(milliseconds=0))
+        return found
+
+
+async def _positions(connection: asyncpg.Connection, projection: str, generation: int) -> list[Tracked]:
+    """Those of one generation; none where it is being dropped, or was since the list was made."""
+    statement = _POSITIONS.format(schema=schema_of(projection, generation))
+    try:
+        rows = await connection.fetch(statement, projection, generation)
+    except _BEING_DROPPED:
+        return []
+    return [Tracked(projection, generation, *row) for row in rows]
 
 
 async def observe(

@@ -28,10 +28,9 @@ from schemas.errors import (
     LogCut,
     NotClaimed,
     OtherIncarnation,
-    TooManyParked,
     TopicMismatch,
 )
-from schemas.mending import COPY, DOCTOR, RESET, RESET_ALL
+from schemas.mending import COPY, DOCTOR, REBUILD, RESET_ALL
 
 FINISH_WITHIN = 4.0
 """Seconds for a transaction under way to end when its partitions are let go of: less than a process has to stop in."""
@@ -42,6 +41,7 @@ _KNOWN = "SELECT partition, incarnation FROM {schema}.positions WHERE topic = $1
 _COLUMNS = """
 SELECT attname FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
 """
+_SHAPE = "SELECT shape FROM nenrin.generations WHERE projection = $1 AND generation = $2"
 _TERMINATE = """
 SELECT pg_terminate_backend(a.pid, 5000)
 FROM {schema}.positions p JOIN pg_stat_activity a ON a.pid = p.backend_pid AND a.backend_start = p.backend_start
@@ -126,6 +126,7 @@ class Writer:
     ) -> None:
         """`committed` is told what each transaction has applied, parked or skipped."""
         self._model = model
+        self._generation = generation
         self._schema = schema_of(model.name, generation)
         self._dsn = dsn
         self._committed = committed
@@ -138,6 +139,11 @@ class Writer:
     def name(self) -> str:
         """The projection's."""
         return self._model.name
+
+    @property
+    def schema(self) -> str:
+        """The generation's."""
+        return self._schema
 
     async def release(self) -> None:
         """Finish what is being written, and let go of the connection and of all claims.
@@ -274,12 +280,18 @@ class Writer:
                     await self._connection.execute(self._sql(_CUT), topic, incarnation, incarnation + CUT)
 
     async def _check_tables(self, connection: asyncpg.Connection) -> None:
+        shape = await connection.fetchval(_SHAPE, self._model.name, self._generation)
+        if shape is not None and shape > self._model.shape:  # an older one serves, and is served, until it is replaced
+            raise GenerationOutdated(
+                f"{self._schema} was made in shape {shape} of {self._model.name} by a later version of Nenrin, this "
+                f"one keeps shape {self._model.shape}: `{REBUILD} {self._model.name}` makes one of that from the log"
+            )
         for table in self._model.tables:
             found = {row[0] for row in await connection.fetch(_COLUMNS, f"{self._schema}.{table}")}
             if missing := [column for column in self._model.columns(table) if column not in found]:
                 raise GenerationOutdated(
                     f"{self._schema}.{table} has no column {', '.join(missing)}: another version of Nenrin made it. "
-                    f"All that it holds is in the log: `{RESET} {self._model.name}` makes it anew"
+                    f"All that it holds is in the log: `{REBUILD} {self._model.name}` makes it anew"
                 )
 
     def position(self, partition: int) -> Position:
@@ -334,12 +346,7 @@ class Writer:
         """Apply what comes before the event that there is no room for, and say so."""
         if fitting:
             await self._commit(claim, fresh[:fitting], after(claim.position, fresh[:fitting]))
-        place = fresh[fitting].place
-        raise TooManyParked(
-            f"{self._model.name} has parked {self._lot.limit} events that nobody has dealt with, and "
-            f"{place.topic}/{place.partition}@{place.offset} would be one more: look at them with `nenrin parked "
-            "list`, then `nenrin parked retry` or `skip` some, or raise NENRIN_PARK_LIMIT"
-        )
+        raise self._lot.full(fresh[fitting])
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:

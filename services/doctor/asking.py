@@ -1,6 +1,7 @@
 """Asking Kafka and Postgres. Whoever is away is an error of ours, and the other one is asked all the same."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
 import asyncpg
@@ -11,16 +12,21 @@ from eventlog.tail import read_firsts, read_from, read_tails
 from eventlog.topics import Topics
 from projections.control import install
 from projections.database import connect, translated
+from projections.generations.holding import HELD, holder
+from projections.generations.shapes import look, outdated
 from projections.generations.tables import UNRESOLVED, schema_of
 from schemas import embedded
-from schemas.errors import NenrinError, UndecodableRecord
+from schemas.derived import decode
+from schemas.encoders import MINILM
+from schemas.errors import GenerationMissing, NenrinError, UndecodableRecord
 from schemas.records import Record
 from schemas.topics import DOCUMENTS
-from services.doctor.facts import Cover, Database, Generation, Log, Place, Position
+from services.doctor.facts import Cover, Database, Generation, Log, Other, Place, Position
 from services.settings import Settings
 
 ANSWER_WITHIN = 5.0
 """Seconds after which a server counts as away."""
+GONE = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
 
 _LIVE = """
 SELECT p.name, p.live, g.encoder FROM nenrin.projections p
@@ -31,6 +37,17 @@ SELECT p.topic, p.partition, p.next, p.read_next, p.incarnation, p.epoch, p.clai
     a.pid IS NOT NULL AS owned
 FROM {schema}.positions p LEFT JOIN pg_stat_activity a ON a.pid = p.backend_pid AND a.backend_start = p.backend_start
 ORDER BY p.topic, p.partition
+"""
+_OTHERS = f"""
+SELECT g.projection, g.generation, p.live, g.loaded_at IS NOT NULL AS loaded, {HELD} AS held
+FROM nenrin.generations g JOIN nenrin.projections p ON p.name = g.projection
+WHERE g.generation <> p.live AND g.ended_at IS NULL ORDER BY g.projection, g.generation
+"""
+_FOLLOWING = """
+SELECT coalesce(array_agg(o.partition ORDER BY o.partition) FILTER (WHERE a.pid IS NULL), '{{}}'),
+    coalesce(sum(greatest(l.next - o.next, 0)), 0)::bigint
+FROM {schema}.positions o JOIN {live}.positions l USING (topic, partition)
+LEFT JOIN pg_stat_activity a ON a.pid = o.backend_pid AND a.backend_start = o.backend_start
 """
 _PARKED = f"SELECT count(*) FROM {{schema}}.parked WHERE {UNRESOLVED}"
 _HEADS = "SELECT topic, partition, observed_at FROM nenrin.heads"
@@ -53,7 +70,7 @@ async def _covers(settings: Settings, topic: Described | None) -> tuple[dict[int
             first = (await read_firsts(settings.kafka_settings(), [place]))[place]
             last = (await read_tails(settings.kafka_settings(), [place]))[place]
             if first is not None and last is not None:
-                covers[place.partition] = Cover(embedded.decode(first).source, embedded.decode(last).source)
+                covers[place.partition] = Cover(decode(first).source, decode(last).source)
         except NenrinError as error:
             damaged[place.partition] = str(error)
     return covers, damaged
@@ -86,7 +103,7 @@ async def following(settings: Settings, derived: str, found: Log, database: Data
 
 def _source(record: Record) -> embedded.Source | None:
     try:
-        return embedded.decode(record).source
+        return decode(record).source
     except UndecodableRecord:
         return None  # the projection that reads it says so itself
 
@@ -103,7 +120,10 @@ async def database(settings: Settings) -> Database:
         with translated():
             live = [await _generation(connection, row) for row in await connection.fetch(_LIVE)]
             now = await connection.fetchval("SELECT clock_timestamp()")
-            return Database(now, revision, newest, tuple(live), await _heads(connection))
+            heads, encoders = await _heads(connection), await _encoders(connection)
+            others = await _others(connection) if revision == newest else ()
+            due = tuple(outdated(await look(connection))) if revision == newest else ()
+            return Database(now, revision, newest, tuple(live), heads, encoders, others, due)
     finally:
         connection.terminate()
 
@@ -114,6 +134,29 @@ async def _generation(connection: asyncpg.Connection, row: Mapping[str, object])
     positions = [Position(*each) for each in await connection.fetch(_POSITIONS.format(schema=schema))]
     parked = await connection.fetchval(_PARKED.format(schema=schema))
     return Generation(name, number, None if encoder is None else str(encoder), tuple(positions), parked)
+
+
+async def _others(connection: asyncpg.Connection) -> tuple[Other, ...]:
+    """The generations beside the live ones, but for those that are dropped meanwhile."""
+    found: list[Other] = []
+    for row in await connection.fetch(_OTHERS):
+        name, number = row["projection"], row["generation"]
+        held_by = await holder(connection) if row["held"] else None
+        follows = _FOLLOWING.format(schema=schema_of(name, number), live=schema_of(name, row["live"]))
+        with suppress(*GONE):
+            unowned, behind = await connection.fetchrow(follows) if row["loaded"] else ((), 0)
+            found.append(Other(name, number, row["loaded"], held_by, tuple(unowned), behind))
+    return tuple(found)
+
+
+async def _encoders(connection: asyncpg.Connection) -> frozenset[str]:
+    """Those that are known here; the table is younger than a schema that has yet to be migrated."""
+    try:
+        with translated():
+            added = await connection.fetch("SELECT name FROM nenrin.encoders")
+    except GenerationMissing:
+        added = []
+    return frozenset({MINILM.name, *(row["name"] for row in added)})
 
 
 async def _heads(connection: asyncpg.Connection) -> dict[Place, datetime]:

@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from eventlog.planning import Bounds, Described
+from projections.generations.shapes import Outdated
 from schemas.embedded import Source
 
 Place = tuple[str, int]
@@ -64,10 +65,31 @@ class Generation(msgspec.Struct, frozen=True):
         return f"{self.projection} generation {self.number}"
 
 
+class Other(msgspec.Struct, frozen=True):
+    """A generation that is not live and has not ended: the previous one, or a candidate.
+
+    `loaded`: its rows are there. `holder` is who replays into it or holds it against the live one, and since when.
+    `unowned` are the partitions that no projector writes, `behind` how many offsets the live generation is ahead.
+    """
+
+    projection: str
+    number: int
+    loaded: bool
+    holder: str | None
+    unowned: tuple[int, ...] = ()
+    behind: int = 0
+
+    @property
+    def name(self) -> str:
+        """As people know it."""
+        return f"{self.projection} generation {self.number}"
+
+
 class Database(msgspec.Struct, frozen=True):
     """Postgres: its clock, the revision of the control schema here and in the code, generations, and heads.
 
-    `heads_seen` are the times at which the probe recorded each partition.
+    `heads_seen` are the times at which the probe recorded each partition, `encoders` those that are known here,
+    `outdated` the live generations that were made with another shape than the code's.
     """
 
     now: datetime
@@ -75,3 +97,12 @@ class Database(msgspec.Struct, frozen=True):
     newest: str | None
     live: tuple[Generation, ...]
     heads_seen: Mapping[Place, datetime]
+    encoders: frozenset[str] = frozenset()
+    others: tuple[Other, ...] = ()
+    outdated: tuple[Outdated, ...] = ()
+
+    @property
+    def encoder(self) -> str | None:
+        """The live generation's, if it is known here."""
+        live = (generation.encoder for generation in self.live if generation.encoder in self.encoders)
+        return next(live, None)

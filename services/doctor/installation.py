@@ -1,9 +1,8 @@
 """Findings about what is installed: control schema, heads, parked events, encoder, clocks, room on disk. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from schemas.encoders import Encoder
-from schemas.mending import EMBED_AGAIN, INIT
+from schemas.mending import ADD_ENCODER, EMBED_AGAIN, INIT, REBUILD
 from schemas.topics import DOCUMENTS
 from services.doctor.facts import Database, Generation, Log
 from services.doctor.findings import Finding, ok, problem, warning
@@ -16,14 +15,17 @@ GIB = 1024**3
 ROOM_LOW, ROOM_GONE = 2 * GIB, GIB // 4
 
 
-def installation(database: Database, encoder: Encoder, park_limit: int) -> Iterator[Finding]:
+def installation(database: Database, park_limit: int) -> Iterator[Finding]:
     """What Postgres says."""
     yield _schema(database)
     yield _heads(database)
+    for each in database.outdated:
+        advice = f"`{REBUILD} {each.projection}`, as `nenrin up` does by itself" if each.is_older else None
+        yield warning(f"shape of {each.projection}", str(each), advice)
     for generation in database.live:
         yield _parked(generation, park_limit)
         if generation.encoder is not None:
-            yield _encoder(generation, encoder)
+            yield _encoder(generation.name, generation.encoder, database.encoders)
 
 
 def _schema(database: Database) -> Finding:
@@ -57,15 +59,15 @@ def _parked(generation: Generation, limit: int) -> Finding:
     )
 
 
-def _encoder(generation: Generation, encoder: Encoder) -> Finding:
-    what = f"encoder of {generation.name}"
-    if generation.encoder != encoder.name:
+def _encoder(generation: str, encoder: str, known: Collection[str]) -> Finding:
+    what = f"encoder of {generation}"
+    if encoder not in known:
         return problem(
             what,
-            f"it holds vectors of {generation.encoder}, this version embeds with {encoder.name}",
-            f"`{EMBED_AGAIN}` begins with the encoder that there is",
+            f"it holds vectors of {encoder}, which nobody has added here: nothing embeds with it, nor asks",
+            f"`{EMBED_AGAIN}` begins anew with the default encoder, `{ADD_ENCODER}` changes to another meanwhile",
         )
-    return ok(what, encoder.name)
+    return ok(what, encoder)
 
 
 def clocks(log: Log, database: Database) -> Iterator[Finding]:

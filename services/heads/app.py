@@ -10,8 +10,8 @@ import uvloop
 from aiokafka.errors import KafkaError
 
 from eventlog.ending import exit_on_error
-from projections.database import connect
-from schemas.errors import NenrinError
+from projections.heads import observer
+from schemas.errors import NenrinError, NewerSchema
 from services.background import serve_status
 from services.heads.metrics import Metrics
 from services.heads.probe import Probe
@@ -63,6 +63,8 @@ async def _observe(settings: Settings, metrics: Metrics) -> None:
             started = time.monotonic()
             try:
                 await _probe(settings, metrics)
+            except NewerSchema:
+                raise  # no pause would mend it
             except (NenrinError, KafkaError, OSError, TimeoutError) as error:
                 lasted = time.monotonic() - started
                 pause = FIRST_PAUSE if lasted > STEADY else min(2 * pause, LONGEST_PAUSE)
@@ -74,7 +76,7 @@ async def _observe(settings: Settings, metrics: Metrics) -> None:
 async def _probe(settings: Settings, metrics: Metrics) -> None:
     kafka = settings.kafka_settings()
     async with asyncio.timeout(CONNECT_WITHIN):
-        connection = await connect(settings.dsn, application="nenrin-heads")
+        connection = await observer(settings.dsn)
     try:
         async with Reader(kafka) as reader:
             log.info("observing", kafka=kafka.bootstrap)

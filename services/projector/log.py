@@ -1,4 +1,4 @@
-"""The log that a projector reads, as it was found at the last claim: which topics, and where each is read on."""
+"""The log that a follower reads, as it was found at its last claim: which topics, and where each is read on."""
 
 import asyncio
 from collections.abc import Mapping
@@ -31,17 +31,25 @@ class Source(msgspec.Struct, frozen=True):
     partitions: int
 
 
-class Log:
-    """The source topic, and the one derived from it."""
+class Cluster:
+    """Whom all followers of a process ask: clients of their own would be threads of their own."""
 
-    def __init__(self, kafka: KafkaSettings, derived: str) -> None:
-        self._topics = Topics(kafka)
-        self._incarnations = Incarnations(Topics(kafka, within=ANSWER_WITHIN), (DOCUMENTS, derived))
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self.topics = Topics(kafka)
+        self.quick = Topics(kafka, within=ANSWER_WITHIN)
+
+
+class Log:
+    """The source topic, and the one that is read: itself, or one derived from it."""
+
+    def __init__(self, cluster: Cluster, topic: str) -> None:
+        self._topics = cluster.topics
+        self.incarnations = Incarnations(cluster.quick, dict.fromkeys((DOCUMENTS, topic)))
         self._found: Mapping[str, Identity] = {}
 
     async def hold(self) -> None:
         """Look which topics there are, from now on they have to stay the same. Waits while Kafka is away."""
-        self._found = await self._incarnations.hold()
+        self._found = await self.incarnations.hold()
 
     def source(self) -> Source:
         """The source topic. Raises `TopicMismatch` when there is none."""
@@ -50,11 +58,7 @@ class Log:
 
     async def confirm(self) -> None:
         """Return once it is known that, when this was called, the topics still were the same."""
-        await self._incarnations.confirm()
-
-    async def compare(self) -> None:
-        """The same, for now and without patience: raises `LogAway` too."""
-        await self._incarnations.compare()
+        await self.incarnations.confirm()
 
     async def reading(self, topic: str, positions: Mapping[int, Position]) -> dict[TopicPartition, int]:
         """Where each partition of `topic` is read on.

@@ -1,6 +1,7 @@
-"""One projection at work: from its inbox through the writer into its read model."""
+"""One generation of a projection at work: from its inbox through the writer into its read model."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -11,13 +12,16 @@ from opentelemetry.trace import Span, Tracer
 
 from eventlog.delivery import Delivered, TopicPartition
 from eventlog.inbox import Inbox
+from eventlog.watching import CLAIM_AGAIN_AFTER
 from projections.port import Entry
 from projections.positions import Position
 from projections.writer import Writer
 from schemas.errors import (
     DatabaseAway,
     Gap,
+    GenerationMissing,
     GenerationOutdated,
+    LogAway,
     LogCut,
     NenrinError,
     NotClaimed,
@@ -28,17 +32,16 @@ from schemas.errors import (
     UndecodableRecord,
 )
 from schemas.topics import DOCUMENTS
-from services import tracing
-from services.projector import entries
+from services import entries, tracing
 from services.projector.log import Log, Source
 from services.projector.metrics import ProjectionMetrics
 
 BATCH_RECORDS = 2000
 BATCH_BYTES = 8 * 1024 * 1024
 STOPPING = (Gap, GenerationOutdated, OtherIncarnation, PositionLost, TopicMismatch, UndecodableRecord)
-"""What one projection can't go on with, whatever becomes of the others."""
-CLAIM_AGAIN_AFTER = 30.0
-"""Seconds from one claim to the next while a projection has stopped: what stopped it may have been mended."""
+"""What one generation can't go on with, whatever becomes of the others."""
+Waiting = DatabaseAway | LogAway | TooManyParked
+"""What keeps one from going on now, and passes."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two tries of what Postgres can't do now; each pause is twice the one before."""
 
@@ -62,7 +65,7 @@ class Projection:
         self.inbox = inbox
         self.name = writer.name
         self.stopped: str | None = None
-        self.waiting: DatabaseAway | TooManyParked | None = None
+        self.waiting: Waiting | None = None
         self._claim_again_at: float | None = None
         self._metrics = metrics
         self._tracer = tracing.tracer()
@@ -74,20 +77,20 @@ class Projection:
     async def claim(self, assigned: frozenset[TopicPartition], source: Source) -> Mapping[TopicPartition, int]:
         """Claim the assigned partitions of this projection's topic, and say where each is read on.
 
-        None of them where it can't go on, or Postgres is away: then it is `due` for another claim after a while, and
-        the others are none the worse.
+        None of them where it can't go on, or Kafka or Postgres is away: then it is `due` for another claim after a
+        while, and the others are none the worse.
         """
         mine = [place.partition for place in assigned if place.topic == self.inbox.topic]
         self._source = source
         try:
             positions = await self._writer.claim(DOCUMENTS, mine, source.incarnation, source.partitions)
             places = await self._places(positions)
-        except STOPPING as error:
+        except (*STOPPING, GenerationMissing) as error:
             if isinstance(error, LogCut):
                 await self._writer.cut(DOCUMENTS, source.incarnation)
             self.stop(error)
             return {}
-        except DatabaseAway as error:
+        except (DatabaseAway, LogAway) as error:
             self._wait(error)
             self._claim_again_at = time.monotonic() + LONGEST_PAUSE
             return {}
@@ -127,9 +130,9 @@ class Projection:
         return self._writer.position(partition).next
 
     async def work(self) -> None:
-        """Apply what arrives, for ever. Anything unexpected ends the process: the position says where to go on.
+        """Apply what arrives, for ever. A log that can't be gone on with stops it until it is claimed again.
 
-        A log that can't be gone on with is this projection's alone: it stops until it is claimed again.
+        Raises `Fenced`, `GenerationMissing`. Anything unexpected ends the process: the position says where to go on.
         """
         while True:
             try:
@@ -143,21 +146,23 @@ class Projection:
         """Read and write nothing more until the next claim, and say why."""
         self.inbox.end()
         if self.stopped != str(error):
-            log.error("projection stopped", projection=self.name, error=str(error))
+            # a generation that is dropped may go before it is let go of
+            level = logging.INFO if isinstance(error, GenerationMissing) else logging.ERROR
+            log.log(level, "projection stopped", generation=self._writer.schema, error=str(error))
         self.stopped = str(error)
         self._claim_again_at = time.monotonic() + CLAIM_AGAIN_AFTER
         self._metrics.stopped.set(1)
 
-    def _wait(self, error: DatabaseAway | TooManyParked) -> None:
+    def _wait(self, error: Waiting) -> None:
         if str(self.waiting) != str(error):
-            log.warning("projection waits", projection=self.name, reason=str(error))
+            log.warning("projection waits", generation=self._writer.schema, reason=str(error))
         self.waiting = error
         self._metrics.retries.inc()
         self._metrics.stopped.set(isinstance(error, TooManyParked))
 
     def _go_on(self) -> None:
         if self.stopped is not None or self.waiting is not None:
-            log.info("projection goes on", projection=self.name)
+            log.info("projection goes on", generation=self._writer.schema)
         self.stopped = self.waiting = self._claim_again_at = None
         self._metrics.stopped.set(0)
 

@@ -72,7 +72,7 @@ class Log:
         consumer.close()
         return found
 
-    def embed(self, since: Mapping[int, int] | None = None) -> None:
+    def embed(self, since: Mapping[int, int] | None = None, encoder: str = MINILM.name) -> None:
         """Write the derived record of every document behind `since`, as an embedder would, with any vector."""
         producer = Producer(self._address)
         incarnation = self._incarnation()
@@ -80,8 +80,9 @@ class Log:
             partition, at, value = message.partition() or 0, message.offset() or 0, message.value() or b""
             source = Source(DOCUMENTS, partition, at, incarnation, at, at + 1, message.timestamp()[1])
             event = embedded.embedded(source, _added(value), (Passage(0, 0, 4, vector(at)),))
-            headers = dict[str, str | bytes | None](embedded.headers(event, MINILM.name))
-            producer.produce(self.real(DERIVED), embedded.encode(event), message.key(), partition, headers=headers)
+            headers = dict[str, str | bytes | None](embedded.headers(event, encoder))
+            topic = self.real(derived(encoder))
+            producer.produce(topic, embedded.encode(event), message.key(), partition, headers=headers)
         assert producer.flush(30) == 0
 
     def embed_beyond(self, ends: Mapping[int, int]) -> None:

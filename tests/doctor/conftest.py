@@ -124,8 +124,9 @@ async def database(installed: Settings) -> AsyncIterator[Database]:
 async def projector(installed: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Projector]:
     """A projector at work."""
     found = Projector(installed)
-    for wait in ("app.LOOK_EVERY", "watching.LOOK_EVERY", "log.END_PATIENCE"):
-        monkeypatch.setattr(f"services.projector.{wait}", 0.2)
+    for wait in ("services.projector.following.LOOK_EVERY", "eventlog.watching.LOOK_EVERY"):
+        monkeypatch.setattr(wait, 0.2)
+    monkeypatch.setattr("services.projector.log.END_PATIENCE", 0.2)
     monkeypatch.setattr("eventlog.ending.end_process", found.ended)
 
     def serve(*arguments: object) -> None:

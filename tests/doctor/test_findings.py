@@ -1,5 +1,6 @@
 """What the doctor finds when nothing is wrong, and when a server is away."""
 
+import asyncio
 import json
 import socket
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from nenrin.cli.app import main
-from schemas.encoders import MINILM
-from services.doctor import Level, asking, examine
+from projections.generations.holding import hold, holding
+from services.doctor import Finding, Level, asking, examine
 from services.doctor.facts import Database, Generation, Position
 from services.doctor.installation import installation
 from services.settings import Settings
@@ -111,6 +112,34 @@ def test_a_missing_topic_an_old_schema_and_too_much_parked_are_named(installed: 
     assert problems(installed.model_copy(update={"topic_prefix": "nowhere."}))["topic documents"] == "run `nenrin init`"
 
 
+def test_generations_beside_the_live_one_are_as_they_should_be(installed: Settings) -> None:
+    """Nobody is told to do anything about one that is held; one that nobody loads, or follows, is named."""
+    make = (
+        "CREATE SCHEMA documents_g{0}; CREATE TABLE documents_g{0}.positions (LIKE documents_g1.positions);"
+        "INSERT INTO documents_g{0}.positions SELECT * FROM documents_g1.positions;"
+        "INSERT INTO nenrin.generations (projection, generation, loaded_at) VALUES ('documents', {0}, {1})"
+    )
+    for number, loaded in ((2, "now()"), (3, "NULL"), (4, "now()")):
+        execute(installed.dsn, make.format(number, loaded))
+    execute(installed.dsn, "UPDATE nenrin.generations SET ended_at = now() WHERE generation = 4")
+    beside = {each.what: each for each in examine(installed, None) if each.what.startswith("documents generation")}
+    assert {each.level for each in beside.values()} == {Level.WARNING}
+    assert "[0, 1, 2, 3]" in beside["documents generation 2"].evidence
+    assert "`nenrin projections rebuild documents`" in (beside["documents generation 3"].advice or "")
+    assert len(beside) == 2
+
+    held = asyncio.run(_while_held(installed))
+    assert held.level is Level.OK
+    assert "nenrin rebuild by ana" in held.evidence
+
+
+async def _while_held(settings: Settings) -> Finding:
+    async with holding(settings.dsn, "rebuild by ana") as holder:
+        await hold(holder, "documents", 3)
+        found = await asyncio.to_thread(examine, settings, None)
+    return next(each for each in found if each.what == "documents generation 3")
+
+
 def test_heads_of_partitions_that_no_projection_reads_don_t_matter() -> None:
     """The log was copied into a topic of fewer partitions: what was seen of the others grows old for ever."""
     now = datetime.now(UTC)
@@ -124,7 +153,7 @@ def test_heads_of_partitions_that_no_projection_reads_don_t_matter() -> None:
 
 def heads(database: Database) -> tuple[Level, str]:
     """What is found about them."""
-    return next((each.level, each.evidence) for each in installation(database, MINILM, 1) if each.what == "heads")
+    return next((each.level, each.evidence) for each in installation(database, 1) if each.what == "heads")
 
 
 def test_nothing_to_look_at_has_a_status_of_its_own(nenrin: Nenrin, tmp_path: Path) -> None:

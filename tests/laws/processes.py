@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from schemas.encoders import MINILM
 from services.query.app import query_application
 from services.query.encoder import QueryEncoder
+from services.query.encoders import QueryEncoders
 from services.settings import Settings
 from services.stack.program import launched
 from tests.laws.reading import Answer, Question, ask, written_token
@@ -29,7 +30,9 @@ from tests.running import Databases, environment
 from tests.services.query.conftest import alive
 
 ROOT = Path(__file__).parents[2]
-LINE = re.compile(r"^(\S+) \[info +\] (assigned|reading) .*?(?:partitions|positions)=[\[{](.*?)[\]}]", re.MULTILINE)
+LINE = re.compile(
+    r"^(\S+) \[info +\] (assigned|reading) +group=(\S+) (?:partitions|positions)=[\[{](.*?)[\]}]", re.MULTILINE
+)
 PATIENCE = 90.0  # a first start on a busy machine
 
 
@@ -76,13 +79,17 @@ class Process:
         """When its log says that a partition was `assigned`, or is `reading`; seconds since the epoch."""
         lines = LINE.findall(self.said())
         return [
-            datetime.fromisoformat(at).timestamp() for at, said, places in lines if said == what and place in places
+            datetime.fromisoformat(at).timestamp() for at, said, _, places in lines if said == what and place in places
         ]
 
     def owned(self) -> set[str]:
-        """The partitions that it read when it last said so."""
-        lines = [places for _, said, places in LINE.findall(self.said()) if said == "reading"]
-        return set(re.findall(r"'([^']*)'", lines[-1])) if lines else set()
+        """The partitions that it read when it last said so, in whichever of its consumer groups."""
+        return set().union(*self.divided().values())
+
+    def divided(self) -> dict[str, set[str]]:
+        """The same, by consumer group."""
+        last = {group: places for _, said, group, places in LINE.findall(self.said()) if said == "reading"}
+        return {group: set(re.findall(r"'([^']*)'", places)) for group, places in last.items()}
 
 
 @contextmanager
@@ -147,7 +154,7 @@ class Judged:
 class _Shared(QueryEncoder):
     """The model, for all query services of these tests: loaded with the first question that needs it, and kept."""
 
-    def start(self) -> None:
+    def start(self, *, gently: bool = False) -> None:
         """Not yet."""
 
     @property
@@ -174,7 +181,7 @@ def encoder() -> QueryEncoder:
 @asynccontextmanager
 async def judging(settings: Settings, databases: Databases) -> AsyncIterator[Judged]:
     """The query service inside this process, and a judge who asks it."""
-    app = query_application(databases.reader, encoder())
+    app = query_application(databases.reader, QueryEncoders(lambda *_: encoder()))
     transport = httpx.ASGITransport(cast(Any, app))
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://query", timeout=60) as http:
         yield Judged(http, settings)

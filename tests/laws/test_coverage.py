@@ -17,12 +17,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from eventlog.delivery import Delivered, TopicPartition
 from projections.port import Entry, Nothing
 from projections.positions import Position, after, continuing
-from schemas import embedded
+from schemas.derived import decode
 from schemas.documents import REMOVED
 from schemas.errors import Gap
 from schemas.records import Record
 from services.embedder.work import Origin, Output, judge, outputs
-from services.projector.entries import from_derived
+from services.entries import from_derived
 from tests.laws.derived import Derived, applied
 
 PLACE = TopicPartition("documents", 0)
@@ -94,7 +94,7 @@ def seen_from_outside(log: list[Output]) -> list[int]:
 
 def embedded_content(record: Record) -> dict[str, Any]:
     """The coverage that a derived record states."""
-    source = embedded.decode(record).source
+    source = decode(record).source
     return {"source": {"from": source.since, "next": source.next, "offset": source.offset}}
 
 
@@ -129,7 +129,7 @@ class Embedders(RuleBasedStateMachine):
         """Read the tail, perhaps of a while ago, and begin there. What was on its way may arrive all the same."""
         self.die(writer)
         log = self.log[: max(0, len(self.log) - behind)]
-        writer.next = embedded.decode(recorded(log)[-1]).source.next if log else 0
+        writer.next = decode(recorded(log)[-1]).source.next if log else 0
 
     @rule(writer=writers, most=st.integers(1, 5), quiet=st.booleans())
     def send(self, writer: Writer, most: int, quiet: bool) -> None:

@@ -8,12 +8,11 @@ import asyncpg
 import httpx
 import pytest
 
-from schemas.encoders import MINILM
 from services.query.app import query_application
 from services.settings import Settings
 from tests.services.heads.lagging import Readers, Rows
 from tests.services.heads.process import Process, heads
-from tests.services.query.conftest import LettersEncoder, alive
+from tests.services.query.conftest import alive, by_letters
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ async def database(installed: Settings) -> AsyncIterator[asyncpg.Connection]:
 @pytest.fixture
 async def readers(installed: Settings) -> AsyncIterator[Readers]:
     """The query service, whole but for its socket."""
-    app = query_application(installed.reader_dsn, LettersEncoder(MINILM))
+    app = query_application(installed.reader_dsn, by_letters())
     transport = httpx.ASGITransport(cast(Any, app))
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://query", timeout=60) as http:
         yield Readers(http)

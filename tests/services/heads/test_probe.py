@@ -23,6 +23,7 @@ BLOCKED = """
 SELECT clock_timestamp() FROM pg_stat_activity
 WHERE application_name = 'nenrin-heads' AND datname = current_database() AND wait_event_type = 'Lock'
 """
+CANDIDATE = "SELECT 1 FROM nenrin.oldest WHERE projection = 'documents' AND generation = 2"
 # every observation that was ever written, in order
 JOURNAL = """
 CREATE TABLE seen (number bigserial, partition int, head bigint, observed_at timestamptz);
@@ -142,6 +143,52 @@ async def test_a_topic_made_anew_is_told(installed: Settings, database: asyncpg.
     await topics.carry_out(await topics.plan([Topic(DOCUMENTS, installed.partitions, SOURCE_RECORD_LIMIT)]))
     await observed(database, 0, 0)
     assert old.isdisjoint({row["incarnation"] for row in await database.fetch(HEADS)})
+
+
+@pytest.mark.alone
+@pytest.mark.usefixtures("probe")
+async def test_a_rebuild_holds_nothing_up(installed: Settings, database: asyncpg.Connection) -> None:
+    """A candidate whose positions are locked, or gone, while it is dropped, loaded or logged: others are observed."""
+    await database.execute(
+        "CREATE SCHEMA documents_g2; CREATE TABLE documents_g2.positions (LIKE documents_g1.positions);"
+        "INSERT INTO documents_g2.positions SELECT * FROM documents_g1.positions;"
+        "INSERT INTO nenrin.generations (projection, generation, loaded_at) VALUES ('documents', 2, now())"
+    )
+    produce(installed, 0, b"one")
+    await observed(database, 0, 1)
+    assert await until(lambda: database.fetchval(CANDIDATE))
+    other = await asyncpg.connect(installed.dsn)
+    async with other.transaction():
+        await other.execute("DROP SCHEMA documents_g2 CASCADE")
+        ages = [await aged(database) for _ in range(40)]
+    ages += [await aged(database) for _ in range(10)]
+    assert max(ages) < 0.5
+    assert sorted(ages)[45] < 0.25
+    await other.close()
+
+
+async def aged(database: asyncpg.Connection) -> float:
+    """Seconds since the heads were observed, a moment later."""
+    await asyncio.sleep(0.02)
+    return float(await database.fetchval(UNOBSERVED))
+
+
+@pytest.mark.usefixtures("probe")
+async def test_what_nobody_feeds_is_not_looked_at(installed: Settings, database: asyncpg.Connection) -> None:
+    """A generation that is being loaded has no tables that others may read, and one that has ended lags for ever."""
+    await database.execute(
+        "INSERT INTO nenrin.generations (projection, generation, loaded_at, ended_at) VALUES "
+        "('documents', 2, NULL, NULL), ('documents', 3, now(), now());"
+        "CREATE SCHEMA documents_g3; CREATE TABLE documents_g3.positions (LIKE documents_g1.positions);"
+        "INSERT INTO documents_g3.positions SELECT * FROM documents_g1.positions"
+    )
+    await observed(database, 0, 0)
+    produce(installed, 0, b"one")
+    await oldest(database, 0, 0)
+    assert await database.fetch("SELECT DISTINCT projection, generation FROM nenrin.oldest ORDER BY 1") == [
+        ("documents", 1),
+        ("passages", 1),
+    ]
 
 
 async def test_an_observation_is_never_younger_than_it_says(

@@ -16,7 +16,6 @@ from schemas import documents, embedded
 from schemas.embedded import Skipped
 from schemas.partitions import partition_of
 from schemas.records import Record
-from services.projector.app import readiness
 from services.projector.log import Source
 from services.projector.metrics import Metrics, ProjectionMetrics
 from services.projector.projection import Projection, from_derived, from_source
@@ -35,7 +34,7 @@ async def projections(postgres: Databases) -> AsyncIterator[tuple[Projection, Pr
     metrics, found = Metrics(Registry()), []
     for model, topic, read in ((Documents(), TOPIC, from_source), (Passages(), DERIVED, from_derived)):
         writer = Writer(model, 1, postgres.owner)
-        each = Projection(Inbox(topic), writer, read, ProjectionMetrics(metrics, model.name))
+        each = Projection(Inbox(topic), writer, read, ProjectionMetrics(metrics, model.name, 1))
         place = TopicPartition(topic, HOME)
         each.inbox.begin(1, await each.claim(frozenset({place}), Source(INCARNATION, PARTITIONS)))
         found.append(each)
@@ -72,7 +71,7 @@ async def test_a_gap_stops_one_projection_and_not_the_other(projections: tuple[P
         while own.position(HOME) == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert "the next record begins at 5" in broken.stopped
-    assert readiness(True, projections).notes["passages"].startswith("stopped: ")
+    assert broken.standing.startswith("stopped: ")
     assert own.stopped is None
     assert not any(task.done() for task in working)
     for task in working:

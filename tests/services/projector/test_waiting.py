@@ -19,7 +19,6 @@ from projections.writer import Writer
 from schemas import documents
 from schemas.partitions import partition_of
 from schemas.records import Record
-from services.projector.app import readiness
 from services.projector.log import Source
 from services.projector.metrics import Metrics, ProjectionMetrics
 from services.projector.projection import Projection, from_source
@@ -44,7 +43,7 @@ async def projection(postgres: Databases, registry: Registry) -> AsyncIterator[P
     """`documents` at work on one partition, with room for two parked events."""
     await install(postgres.owner, [Wanted(Documents(), Build(TOPIC, PARTITIONS, INCARNATION))])
     writer = Writer(Documents(), 1, postgres.owner, park_limit=2)
-    made = Projection(Inbox(TOPIC), writer, from_source, ProjectionMetrics(Metrics(registry), "documents"))
+    made = Projection(Inbox(TOPIC), writer, from_source, ProjectionMetrics(Metrics(registry), "documents", 1))
     await claimed(made)
     working = asyncio.create_task(made.work())
     yield made
@@ -80,7 +79,7 @@ async def until(reached: Callable[[], bool]) -> None:
 
 def metric(registry: Registry, name: str) -> float:
     """The value of one of the projection's metrics."""
-    return registry.get_sample_value(f"nenrin_projector_{name}", {"projection": "documents"}) or 0.0
+    return registry.get_sample_value(f"nenrin_projector_{name}", {"projection": "documents", "generation": "1"}) or 0.0
 
 
 async def parked(dsn: str) -> list[int]:
@@ -121,7 +120,7 @@ async def test_postgres_may_be_away_for_as_long_as_it_likes(
     began = asyncio.get_running_loop().time()
     await until(lambda: metric(registry, "retries_total") >= 6)
     assert asyncio.get_running_loop().time() - began > 0.05 + 0.1 + 0.2 + 0.4 + 0.8
-    assert "not currently accepting connections" in readiness(True, [projection]).notes["documents"]
+    assert "not currently accepting connections" in projection.standing
     assert metric(registry, "stopped") == 0
     await asyncio.to_thread(back, servers, postgres.owner)
     await until(lambda: projection.position(HOME) == 4 and projection.standing == "going on")
@@ -148,7 +147,7 @@ async def test_too_much_parked_waits_for_somebody_to_look(
     """It says why in its log, `/readyz` and metrics; when one is skipped it goes on by itself."""
     projection.inbox.put(*(delivered(offset) for offset in range(3)), good(3))
     await until(lambda: metric(registry, "stopped") == 1)
-    assert readiness(True, [projection]).notes["documents"].startswith("stopped: documents has parked 2 events")
+    assert projection.standing.startswith("stopped: documents has parked 2 events")
     assert (projection.position(HOME), await parked(postgres.owner)) == (2, [0, 1])
     connection = await connect(postgres.owner, application="a test")
     await decisions.skip(connection, (await decisions.find(connection, "documents"))[:1], "somebody", "a test")
