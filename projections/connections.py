@@ -27,7 +27,7 @@ class Connections:
         self._places = asyncio.Semaphore(most)
         self._open: set[asyncpg.Connection] = set()
         self._idle: list[asyncpg.Connection] = []
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: dict[asyncio.Task[None], asyncpg.Connection] = {}
         self._away: DatabaseAway | None = None
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
@@ -85,8 +85,8 @@ class Connections:
         """End a connection whose query was given up; the query is cancelled first, so that it doesn't go on."""
         self._open.discard(connection)
         ending = asyncio.ensure_future(_end(connection))
-        self._ending.add(ending)
-        ending.add_done_callback(self._ending.discard)
+        self._ending[ending] = connection
+        ending.add_done_callback(self._ending.pop)
 
     def away(self, why: DatabaseAway | None) -> None:
         """Postgres doesn't answer: end what waits for it, and refuse everything at once. None: it does."""
@@ -94,8 +94,16 @@ class Connections:
         if why is not None:
             self.terminate()
 
+    async def close(self) -> None:
+        """Close all of them now, and return when none is left."""
+        self.terminate()
+        for connection in self._ending.values():
+            connection.terminate()
+        while self._ending:
+            await asyncio.wait(self._ending)
+
     def terminate(self) -> None:
-        """Close all of them now."""
+        """Close all of them now, but for those that end already."""
         for connection in self._open:
             connection.terminate()
         self._open.clear()

@@ -60,7 +60,7 @@ class Partition(msgspec.Struct, frozen=True, array_like=True):
 class Frame(msgspec.Struct, frozen=True):
     """What every read returns beside its rows. `live` is the pointer's value, `now` the database's clock, `heads` the
     number of partitions that the probe has seen in the incarnation of the topic that is folded. `ended`: no projector
-    feeds the generation any more.
+    feeds the generation any more; `created_at` tells it from others that had its number.
     """
 
     live: int
@@ -70,6 +70,7 @@ class Frame(msgspec.Struct, frozen=True):
     encoder: str | None = None
     heads: int = 0
     ended: bool = False
+    created_at: float | None = None
 
 
 class Lag(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ log's ends and the parked events, all in the snapshot that the rows come from.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -13,19 +13,22 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from projections.catalogue import Catalogue, Generation
 from projections.connections import Connections
 from projections.control.tables import READER
 from projections.database import prepare
-from projections.generations.tables import UNRESOLVED, schema_of
+from projections.generations.tables import UNRESOLVED
 from projections.lag import Frame, Lag, StateName, lag_of, observed_at, version_of
 from projections.pulse import Pulse
-from schemas.errors import DatabaseAway, GenerationMissing
+from schemas.errors import DatabaseAway, GenerationMissing, GenerationOutdated
 from schemas.fields import Instant, Natural, Seconds
 from schemas.versions import Token, Version
 
 CONNECTIONS = 16
 CONNECT_WITHIN = 4.0
 ANSWER_WITHIN = 15.0
+TRIES = 5
+"""Statements that one read may take. Two, when the pointer has moved; more, where generations are dropped meanwhile."""
 
 # Statements are prepared once and run with any parameters, so their plans must not hang on guesses about these:
 # where an index can serve, it does. Planning anew each time would cost more than the search itself.
@@ -45,26 +48,12 @@ SELECT set_config('role', rolname, false) FROM pg_roles
 WHERE rolname = '{READER}' AND pg_has_role(current_user, oid, 'MEMBER')
 """
 
-_GENERATIONS = """
-SELECT p.name, p.live, g.generation, g.encoder, g.shape,
-    (SELECT atttypmod FROM pg_attribute WHERE attrelid = passages AND attname = 'vector') AS dimensions,
-    (SELECT substring(pg_get_expr(d.adbin, d.adrelid) FROM '''(\\w+)''::regconfig')
-        FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-        WHERE d.adrelid = passages AND a.attname = 'lexemes') AS language
-FROM nenrin.projections p JOIN nenrin.generations g ON g.projection = p.name,
-    to_regclass(format('%I.passages', p.name || '_g' || g.generation)) AS passages
-WHERE g.loaded_at IS NOT NULL
-ORDER BY p.name, g.generation
-"""
-
 _FRAME = """
 SELECT json_build_object(
     'live', (SELECT live FROM nenrin.projections WHERE name = '{projection}'),
-    'encoder', (SELECT encoder FROM nenrin.generations WHERE projection = '{projection}' AND generation = {number}),
-    'ended', EXISTS (
-        SELECT FROM nenrin.generations
-        WHERE projection = '{projection}' AND generation = {number} AND ended_at IS NOT NULL
-    ),
+    'encoder', g.encoder,
+    'created_at', extract(epoch FROM g.created_at)::float8,
+    'ended', g.ended_at IS NOT NULL OR g.until IS NOT NULL,
     'now', extract(epoch FROM clock_timestamp()),
     'heads', (
         SELECT count(*) FROM {schema}.positions p
@@ -82,35 +71,21 @@ SELECT json_build_object(
             AND o.topic = p.topic AND o.partition = p.partition
     )
 )
+FROM (SELECT) AS one LEFT JOIN nenrin.generations g ON g.projection = '{projection}' AND g.generation = {number}
 """
 
 _decode_frame = msgspec.json.Decoder(Frame).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Generation(msgspec.Struct, frozen=True):
-    """What has to be known of a generation to ask it something. `language` is that of its text search.
-
-    `shape` is that of its tables.
-    """
-
-    projection: str
-    number: int
-    live: int
-    encoder: str | None = None
-    dimensions: int | None = None
-    language: str | None = None
-    shape: int = 1
-
-    @property
-    def schema(self) -> str:
-        """Its schema in Postgres."""
-        return schema_of(self.projection, self.number)
-
-
 Shape = Callable[[Generation], str]
 """SQL for a generation: the common table expressions of a read, the last of them `rows (n, body, traceparent)`: JSON,
-by number, with the span that the row's event came from, where it named one."""
+by number, with the span that the row's event came from, where it named one.
+
+A generation keeps its tables for life, and serves until one of a newer shape is built and promoted. So whoever gives a
+read model's tables another shape goes by `Generation.shape` here, for as long as generations of the older one may be
+asked. What can't be told of it, a column that it lacks, is a `GenerationOutdated`.
+"""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -120,8 +95,16 @@ class Question(msgspec.Struct, frozen=True):
     values: tuple[Any, ...] = ()
 
 
-Ask = Callable[[Generation], Question]
-"""Makes the question once it is known whom it goes to."""
+Ask = Callable[[Generation], Question | Awaitable[Question]]
+"""Makes the question once it is known whom it goes to, and again where that was another one."""
+
+
+def _no_rows(_: Generation) -> str:
+    return "rows AS (SELECT 1 AS n, NULL::json AS body, NULL AS traceparent WHERE false)"
+
+
+NOTHING = Question(_no_rows)
+"""Asks for no rows: only how a generation stands."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -148,6 +131,11 @@ class Answer(msgspec.Struct, frozen=True):
     standing: Standing
     rows: tuple[bytes, ...]
     traceparents: tuple[str | None, ...] = ()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the pointer named the generation, in the snapshot that the rows are from."""
+        return self.frame.live == self.generation.number
 
     @property
     def ends_in_the_past(self) -> bool:
@@ -210,8 +198,8 @@ class Reader:
         self._dsn = dsn
         self._advice = advice
         self._connections: Connections | None = None
-        self._generations: dict[str, dict[int, Generation]] = {}
-        self._statements: dict[tuple[Shape, Generation], str] = {}
+        self._catalogue = Catalogue(self.fetch)
+        self._statements: dict[Generation, dict[Shape, str]] = {}
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator["Reader"]:
@@ -222,7 +210,7 @@ class Reader:
             yield self
         finally:
             feeling.cancel()
-            self._connections.terminate()
+            await self._connections.close()
             self._connections = None
 
     async def _connect(self) -> asyncpg.Connection:
@@ -244,35 +232,48 @@ class Reader:
     async def read(self, projection: str, ask: Ask, number: int | None = None) -> Answer:
         """Ask the live generation of a projection, or generation `number`.
 
-        Raises `GenerationMissing`, `DatabaseAway`, and whatever `ask` raises.
+        The answer is of a generation that was live at a moment of this read. Its own statement says whether it is; if
+        not, which one is, and that one's answer counts, though the pointer may have moved on while it was made.
+        Raises `GenerationMissing`, `GenerationOutdated`, `DatabaseAway`, and whatever `ask` raises.
         """
-        generation = await self.generation(projection, number)
-        answer = await self._run(generation, ask(generation))
-        if answer is None:  # the pointer moved, or the generation was dropped: look again, once
-            self.forget()
-            generation = await self.generation(projection, number)
-            answer = await self._run(generation, ask(generation))
-        if answer is None:
-            raise DatabaseAway(f"{projection} is being promoted: its live generation changed twice in one read")
-        return answer
+        generation, was_live = await self._catalogue.find(projection, number), False
+        for _ in range(TRIES):
+            question, objection = await _question(ask, generation)
+            try:
+                answer = await self._run(generation, question)
+            except GenerationMissing as error:
+                generation, was_live = await self._instead(generation, number, error), True
+                continue
+            if number is None and not answer.is_live and (not was_live or answer.ends_in_the_past):
+                self._catalogue.moved(projection, answer.frame.live)
+                generation, was_live = await self._catalogue.find(projection, answer.frame.live), True
+                continue
+            if objection is not None:
+                raise objection
+            return answer
+        raise DatabaseAway(f"the generations of {projection} come and go faster than they can be read")
 
-    async def _run(self, generation: Generation, question: Question) -> Answer | None:
-        try:
-            found = await self.fetch(self._statement(question.shape, generation), *question.values)
-        except GenerationMissing:
-            return None
+    async def _instead(self, lost: Generation, number: int | None, why: GenerationMissing) -> Generation:
+        """What there is now in place of a generation that wasn't found. Raises `GenerationOutdated` if it is there."""
+        found = (await self._catalogue.look()).pick(lost.projection, number)
+        if found == lost:
+            raise GenerationOutdated(f"{lost.schema} is not as this version of Nenrin reads it: {why}") from why
+        return found
+
+    async def _run(self, generation: Generation, question: Question) -> Answer:
+        found = await self.fetch(self._statement(question.shape, generation), *question.values)
         found.sort(key=_number)
         frame = _decode_frame(found[0][1])
-        if (frame.live, frame.encoder) != (generation.live, generation.encoder):
-            return None
+        if (frame.created_at, frame.encoder) != (generation.created_at, generation.encoder):
+            raise GenerationMissing(f"{generation.schema} is another one than it was")
         del found[0]
         return answer_of(generation, frame, [row[1].encode() for row in found], [row[2] for row in found])
 
     def _statement(self, shape: Shape, generation: Generation) -> str:
-        key = (shape, generation)
-        if (known := self._statements.get(key)) is None:
-            known = self._statements[key] = statement(shape, generation)
-        return known
+        known = self._statements.setdefault(generation, {})
+        if (sql := known.get(shape)) is None:
+            sql = known[shape] = statement(shape, generation)
+        return sql
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         """Run a statement. Raises `DatabaseAway`, `GenerationMissing`."""
@@ -283,47 +284,36 @@ class Reader:
         except DatabaseAway as error:
             raise DatabaseAway(str(error), self._advice()) from error
 
-    def forget(self) -> None:
-        """Forget which generations there are; the next question looks again."""
-        self._generations = {}
-
     async def generation(self, projection: str, number: int | None = None) -> Generation:
         """The live generation of a projection, or the one of that number. Raises `GenerationMissing`."""
-        known = await self.generations()
-        found = known.get(projection)
-        if found is None or (number is not None and number not in found):
-            self.forget()  # it may have been made since
-            found = (await self.generations()).get(projection)
-        if not found:
-            raise GenerationMissing(f"there is no projection {projection!r} here; `nenrin init` makes them")
-        wanted = next(iter(found.values())).live if number is None else number
-        if wanted not in found:
-            raise GenerationMissing(f"{projection} has no generation {wanted}; there are {', '.join(map(str, found))}")
-        return found[wanted]
+        return await self._catalogue.find(projection, number)
 
-    async def generations(self, *, fresh: bool = False) -> dict[str, dict[int, Generation]]:
+    def followed(self, projection: str) -> int:
+        """How many generations of a projection move with the log, as far as is known."""
+        return self._catalogue.followed(projection)
+
+    async def generations(self, *, fresh: bool = False) -> Mapping[str, Mapping[int, Generation]]:
         """Every generation, by projection and number, as last looked up; with `fresh`, as they are now."""
-        if fresh or not self._generations:
-            self._generations = _by_projection(await self.fetch(_GENERATIONS))
-        return self._generations
+        if not fresh:
+            return (await self._catalogue.known()).generations
+        known = await self._catalogue.look()
+        there = {each for numbers in known.generations.values() for each in numbers.values()}
+        self._statements = {each: statements for each, statements in self._statements.items() if each in there}
+        return known.generations
+
+
+async def _question(ask: Ask, generation: Generation) -> tuple[Question, Exception | None]:
+    """What is asked of a generation, or nothing but how it stands where something is to be said against asking it.
+
+    For that may be said of a generation which isn't live any more: its own statement has to tell.
+    """
+    try:
+        question = ask(generation)
+        return question if isinstance(question, Question) else await question, None
+    except Exception as objection:
+        return NOTHING, objection
 
 
 def _number(row: asyncpg.Record) -> int:
     number: int = row[0]
     return number
-
-
-def _by_projection(rows: Sequence[asyncpg.Record]) -> dict[str, dict[int, Generation]]:
-    found: dict[str, dict[int, Generation]] = {}
-    for row in rows:
-        generation = Generation(
-            row["name"],
-            row["generation"],
-            row["live"],
-            row["encoder"],
-            row["dimensions"],
-            row["language"],
-            row["shape"],
-        )
-        found.setdefault(generation.projection, {})[generation.number] = generation
-    return found

@@ -160,7 +160,7 @@ class Generation(msgspec.Struct, frozen=True):
     head_observed_at: str | None = None
     lag_events: int | None = None
     lag_seconds: float | None = None
-    parked: int = 0
+    parked: int | None = None
     digest: Digest | None = None
 
 

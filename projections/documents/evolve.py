@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -10,6 +11,7 @@ from projections.port import Change, Entry, Folded
 from schemas.documents import DocumentAdded, DocumentEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HASHED = 9  # columns: those before the time, which is hashed in milliseconds
 
 
 def evolve(entries: Sequence[Entry]) -> list[Folded]:
@@ -41,3 +43,8 @@ def _folded(entry: Entry, event: DocumentEvent) -> Folded:
     content = hash_of(*values, place.time)
     row = (*values, _EPOCH + timedelta(milliseconds=place.time), signed(content), entry.traceparent)
     return Folded(event.collection, event.document_id, {"documents": (row,)}, documents=1, content=content)
+
+
+def content_of(row: Sequence[Any]) -> int:
+    """The content hash of a row as it stands in the table."""
+    return hash_of(*row[:_HASHED], (row[_HASHED] - _EPOCH) // timedelta(milliseconds=1))

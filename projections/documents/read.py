@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from projections.reading import Generation, Question
+from projections.catalogue import Generation
+from projections.reading import Question
 
 _MEMBERS = """
     'collection', collection, 'document_id', document_id, 'title', title, 'metadata', metadata,

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from projections.catalogue import Generation
 from projections.generations.tables import UNRESOLVED
-from projections.reading import Generation, Question
+from projections.reading import Question
 
 VALUE_SHOWN = 64 * 1024
 """Bytes of an event's value, and of its headers' values together, that are shown."""

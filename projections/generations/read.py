@@ -1,11 +1,13 @@
 """What there is to know about generations themselves: how each stands, and what it holds."""
 
+from contextlib import suppress
 from enum import StrEnum
 
 import msgspec
 
+from projections.catalogue import Generation
 from projections.lag import Frame
-from projections.reading import Answer, Generation, Question, Reader, answer_of, frame_of
+from projections.reading import NOTHING, TRIES, Answer, Question, Reader, answer_of, frame_of
 from schemas.errors import GenerationMissing
 
 
@@ -28,28 +30,47 @@ class Digest(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """A generation: how it stands, and what it holds, of one snapshot."""
+    """A generation: how it stands, and what it holds, of one snapshot.
+
+    While its rows are loaded nothing of that is known, but for its encoder: there is no digest, the version is that of
+    nothing, the lag unknown.
+    """
 
     answer: Answer
     lifecycle: Lifecycle
-    digest: Digest
+    digest: Digest | None
 
 
 class _Row(msgspec.Struct, frozen=True):
     frame: Frame
-    digest: Digest
+    digest: Digest | None = None
     previous: int | None = None
 
+
+# The next build is with an encoder that was added since the newest one: its model takes a while to load.
+_ENCODERS = """
+SELECT encoder FROM nenrin.generations WHERE encoder IS NOT NULL
+UNION SELECT name FROM nenrin.encoders
+WHERE added_at > (SELECT max(created_at) FROM nenrin.generations WHERE encoder IS NOT NULL)
+"""
 
 _decode_row = msgspec.json.Decoder(_Row).decode
 
 
+async def encoders_asked(reader: Reader) -> set[str]:
+    """The names of the encoders whose vectors a generation keeps, and of those that the next is to be made with.
+
+    Raises `DatabaseAway`, `GenerationMissing`.
+    """
+    return {row[0] for row in await reader.fetch(_ENCODERS)}
+
+
 async def overview(reader: Reader, projection: str | None = None) -> list[Overview]:
     """Every generation of a projection, or of all of them, in one snapshot. Raises `GenerationMissing`."""
-    try:
-        return await _overview(reader, projection)
-    except GenerationMissing:  # one was dropped between the list and the look
-        return await _overview(reader, projection)
+    for _ in range(TRIES - 1):
+        with suppress(GenerationMissing):  # one was dropped between the list and the look
+            return await _overview(reader, projection)
+    return await _overview(reader, projection)
 
 
 async def _overview(reader: Reader, projection: str | None) -> list[Overview]:
@@ -80,6 +101,8 @@ def _lifecycle(generation: int, frame: Frame, previous: int | None) -> Lifecycle
 
 
 def _seen(number: int, generation: Generation) -> str:
+    if not generation.loaded:
+        return f"SELECT {number}, json_build_object('frame', ({_unread(generation)}))"
     return f"""SELECT {number}, json_build_object(
         'frame', ({frame_of(generation)}),
         'previous', (SELECT previous FROM nenrin.projections WHERE name = '{generation.projection}'),
@@ -93,10 +116,20 @@ def _seen(number: int, generation: Generation) -> str:
     )"""
 
 
+def _unread(generation: Generation) -> str:
+    """SQL for the frame of a generation whose tables whoever loads them may have locked."""
+    return f"""
+        SELECT json_build_object(
+            'live', (SELECT live FROM nenrin.projections WHERE name = '{generation.projection}'),
+            'encoder', (
+                SELECT encoder FROM nenrin.generations
+                WHERE projection = '{generation.projection}' AND generation = {generation.number}
+            ),
+            'now', extract(epoch FROM clock_timestamp()), 'parked', 0, 'partitions', '[]'::json
+        )
+    """
+
+
 def nothing() -> Question:
     """No rows: only how a generation stands."""
-    return Question(_nothing)
-
-
-def _nothing(_: Generation) -> str:
-    return "rows AS (SELECT 1 AS n, NULL::json AS body, NULL AS traceparent WHERE false)"
+    return NOTHING

@@ -1,11 +1,12 @@
 """Passages: pieces of documents with their vectors and lexemes, all that search needs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import MetaData
 
 from projections.passages import tables
-from projections.passages.evolve import evolve
+from projections.passages.evolve import evolve, hashes
 from projections.port import Entry, Folded, Order
 
 NAME = "passages"
@@ -36,3 +37,7 @@ class Passages:
     def evolve(self, entries: Sequence[Entry]) -> list[Folded]:
         """The fold."""
         return evolve(entries)
+
+    def hashes(self, rows: Mapping[str, Sequence[Sequence[Any]]]) -> tuple[int, int]:
+        """The hashes that the fold gave a document and its passages."""
+        return hashes(rows["documents"][0], rows["passages"])

@@ -1,8 +1,8 @@
 """Passages by the cosine of their vectors: by the HNSW index where there are many, and one by one where that is exact
 and as quick, or where the index ends short."""
 
+from projections.catalogue import Generation
 from projections.passages.filtering import documents, matching, passes
-from projections.reading import Generation
 
 FEW = 1_000
 """Up to so many passages are compared one by one: that is exact, and about as quick as the index is."""

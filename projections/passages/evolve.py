@@ -1,6 +1,7 @@
 """The fold of derived events into documents and passages. Pure."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -36,8 +37,8 @@ def _folded(entry: Entry, event: Embedded | Removed) -> Folded:
         )
         for passage in event.passages
     )
-    content = hash_of(event.collection, event.document_id, event.title, metadata, [row[2:7] for row in passages])
-    vectors = hash_of(event.collection, event.document_id, [row[7] for row in passages])
+    content = _content(event.collection, event.document_id, event.title, metadata, passages)
+    vectors = _vectors(event.collection, event.document_id, passages)
     document = (
         event.collection,
         event.document_id,
@@ -58,3 +59,20 @@ def _folded(entry: Entry, event: Embedded | Removed) -> Folded:
         content=content,
         vectors=vectors,
     )
+
+
+def hashes(document: Sequence[Any], passages: Sequence[Sequence[Any]]) -> tuple[int, int]:
+    """The content and vector hashes of rows as they stand in the tables, passages in order."""
+    collection, document_id, _, title, metadata, *_ = document
+    content = _content(collection, document_id, title, metadata, passages)
+    return content, _vectors(collection, document_id, passages)
+
+
+def _content(
+    collection: str, document_id: str, title: str | None, metadata: str, passages: Sequence[Sequence[Any]]
+) -> int:
+    return hash_of(collection, document_id, title, metadata, [tuple(row[2:7]) for row in passages])
+
+
+def _vectors(collection: str, document_id: str, passages: Sequence[Sequence[Any]]) -> int:
+    return hash_of(collection, document_id, [row[7] for row in passages])

@@ -4,8 +4,8 @@ Nothing is kept for it but the lexemes. How many passages have a word, how often
 answer's own snapshot, so that a ranking is exact at its version, after updates and removals too.
 """
 
+from projections.catalogue import Generation
 from projections.passages.filtering import passes
-from projections.reading import Generation
 
 FEW = 1_000
 """In a collection of up to so many passages every one is looked at: quicker than an index shared with large ones."""

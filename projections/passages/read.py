@@ -7,9 +7,10 @@ are there.
 
 import msgspec
 
+from projections.catalogue import Generation
 from projections.passages import dense as by_vector
 from projections.passages import lexical as by_words
-from projections.reading import Generation, Question
+from projections.reading import Question
 
 DEPTH = 100
 """How many documents of each ranking are fused, at least."""

@@ -149,7 +149,9 @@ _PROBLEMS = {
     "broken-cursor": ProblemType(400, "`cursor` is of no page.", ("field",)),
     "no-such-document": ProblemType(404, "There is none at the version that `projection` tells.", ("projection",)),
     "no-such-parked-event": ProblemType(404, "Nothing is parked there, at that version.", ("projection",)),
-    "no-such-generation": ProblemType(404, "`Nenrin-Generation` doesn't exist.", ("field", "projection")),
+    "no-such-generation": ProblemType(
+        404, "`Nenrin-Generation` doesn't exist, or its rows are still loaded.", ("field", "projection")
+    ),
     "no-such-projection": ProblemType(404, "No projection of this name."),
     "other-incarnation": ProblemType(
         410, "The token is of a topic that was recreated: forget it, and read again.", ("field",)
@@ -159,10 +161,10 @@ _PROBLEMS = {
     "not-installed": ProblemType(503, "`nenrin init` hasn't been here, or a generation was just dropped."),
     "too-many-waiters": ProblemType(503, "As many requests wait as the service will hold."),
     "encoder-not-loaded": ProblemType(
-        503, "Words can't be encoded yet; `text` mode and vectors are answered meanwhile.", ("field",)
+        503, "The generation's encoder is not loaded yet; `text` mode and vectors are answered meanwhile.", ("field",)
     ),
     "other-encoder": ProblemType(
-        503, "The live generation was made with another encoder than this service's.", ("field",)
+        503, "The generation was made with an encoder that nobody has added here.", ("field",)
     ),
 }
 

@@ -32,10 +32,11 @@ def waiters(registry: CollectorRegistry, count: Callable[[], float]) -> None:
 
 
 def encode_seconds() -> Histogram:
-    """How long questions take; the service registers it."""
+    """How long questions take, by encoder; the service registers it."""
     return Histogram(
         "nenrin_query_encode_seconds",
         "Time to encode a question, waiting for its turn included; remembered ones are not counted.",
+        ["encoder"],
         buckets=ENCODING,
         registry=None,
     )

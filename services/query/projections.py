@@ -132,8 +132,8 @@ def _generation(seen: Overview) -> GenerationShown:
         head_observed_at=standing.head_observed_at,
         lag_events=standing.lag_events,
         lag_seconds=standing.lag_seconds,
-        parked=standing.parked,
-        digest=_digest(seen.digest),
+        parked=None if seen.digest is None else standing.parked,
+        digest=None if seen.digest is None else _digest(seen.digest),
     )
 
 

@@ -112,7 +112,11 @@ class DigestShown(msgspec.Struct, frozen=True):
 
 
 class GenerationShown(msgspec.Struct, frozen=True):
-    """A generation: how it stands, and what it holds."""
+    """A generation: how it stands, and what it holds.
+
+    While its rows are loaded in bulk (it is `building`, and nobody can read it) little of that is known: `parked` and
+    `digest` are null, as both lags are, and `version` is the token of nothing.
+    """
 
     generation: int
     lifecycle: Annotated[str, Meta(extra_json_schema={"enum": list(Lifecycle)})]
@@ -123,8 +127,8 @@ class GenerationShown(msgspec.Struct, frozen=True):
     head_observed_at: Instant | None
     lag_events: Natural | None
     lag_seconds: Seconds | None
-    parked: Natural
-    digest: DigestShown
+    parked: Natural | None
+    digest: DigestShown | None
 
 
 class ProjectionShown(msgspec.Struct, frozen=True):

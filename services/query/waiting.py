@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from functools import partial
 
 import asyncpg
 import structlog
@@ -15,9 +16,13 @@ from schemas.errors import GenerationMissing, NenrinError
 from schemas.versions import Version
 from services.query import metrics
 
+Key = tuple[str, int | None]
+"""A projection and the generation that is asked for; None: the live one."""
 WAITERS = 1_000
 POLL_EVERY = 0.2
 """Seconds between looks at the positions while somebody waits: a lost notification costs that and two reads."""
+PAUSE = 0.01
+"""Seconds at least between two looks: however many generations notify, looking stays cheap."""
 RECONNECT_AFTER = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 log = structlog.get_logger()
@@ -28,37 +33,45 @@ class TooManyWaiters(NenrinError):
 
 
 class Waiter:
-    """One request that waits until a projection has reached some offsets."""
+    """One request that waits until a projection has reached some offsets.
 
-    def __init__(self) -> None:
+    A notification doesn't say of which generation it is. Where several follow the log, it is a reason to look at the
+    positions, once for all who wait: each of them would otherwise read, and half of them in vain. So is the second one
+    for a waiter that the first one woke in vain. `look` has that done.
+    """
+
+    def __init__(self, look: Callable[[], None], *, wary: bool) -> None:
+        self._look = look
+        self._wary = wary
         self._heard: dict[int, int] = {}
         self._needs: dict[int, int] = {}
         self._woken = asyncio.Event()
-        self._deaf = False
 
     def listen(self) -> None:
-        """From now on, note what moves: called before a read, so that nothing is missed that happens during it.
-
-        Who was woken and has to listen again was woken in vain: a notification doesn't say of which generation it is.
-        From then on it heeds the poll alone, or each batch of another generation would cost a read.
-        """
-        self._deaf = self._woken.is_set()
+        """From now on, note what moves: called before a read, so that nothing is missed that happens during it."""
+        self._wary = self._wary or self._woken.is_set()
         self._heard = {}
         self._needs = {}
         self._woken.clear()
 
     def expect(self, needs: Mapping[int, int]) -> None:
         """Wait for these offsets, by partition, unless they have been heard of since `listen`."""
-        self._needs = {
-            partition: offset for partition, offset in needs.items() if self._heard.get(partition, 0) < offset
-        }
-        if not self._needs:
-            self.wake()
+        short = {partition: offset for partition, offset in needs.items() if self._heard.get(partition, 0) < offset}
+        if not self._wary:
+            self._needs = short
+            if not short:
+                self.wake()
+            return
+        self._needs = dict(needs)
+        if len(short) < len(needs):
+            self._look()
 
     def notified(self, partition: int, offset: int) -> None:
         """A notification says that a partition has come so far, in one of the generations."""
-        if not self._deaf:
+        if not self._wary or partition not in self._needs:
             self.moved(partition, offset)
+        elif self._needs[partition] <= offset:
+            self._look()
 
     def moved(self, partition: int, offset: int) -> None:
         """A partition has come so far. Many wait, and hear of every batch: this has to cost next to nothing."""
@@ -85,9 +98,11 @@ class Waiters:
     def __init__(self, reader: Reader, registry: CollectorRegistry, limit: int = WAITERS) -> None:
         self._reader = reader
         self._limit = limit
-        self._waiting: dict[tuple[str, int | None], set[Waiter]] = {}
+        self._waiting: dict[Key, set[Waiter]] = {}
         self._count = 0
         self._some = asyncio.Event()
+        self._doubted: set[Key] = set()
+        self._doubts = asyncio.Event()
         metrics.waiters(registry, lambda: self._count)
 
     @contextlib.contextmanager
@@ -95,7 +110,8 @@ class Waiters:
         """A place among those who wait. Raises `TooManyWaiters`."""
         if self._count >= self._limit:
             raise TooManyWaiters(f"{self._limit} requests wait for a version already")
-        waiter, key = Waiter(), (projection, generation)
+        key = projection, generation
+        waiter = Waiter(partial(self._doubt, key), wary=self._reader.followed(projection) > 1)
         self._waiting.setdefault(key, set()).add(waiter)
         self._count += 1
         self._some.set()
@@ -116,12 +132,39 @@ class Waiters:
                 for waiter in waiters:
                     waiter.notified(partition, offset)
 
+    def _doubt(self, key: Key) -> None:
+        self._doubted.add(key)
+        self._doubts.set()
+
     async def poll(self) -> None:
-        """Look at the positions ever again while somebody waits: notifications can be lost with their connection."""
+        """Look at the positions where a notification is in doubt, and ever again while somebody waits.
+
+        For notifications can be lost with their connection.
+        """
         while True:
             await self._some.wait()
-            await asyncio.sleep(POLL_EVERY)
-            for projection, generation in list(self._waiting):
+            due = asyncio.get_running_loop().time() + POLL_EVERY
+            while keys := await self._doubted_until(due):
+                await self._look_at(keys)
+                await asyncio.sleep(PAUSE)
+            await self._look_at(list(self._waiting))
+
+    async def _doubted_until(self, due: float) -> Collection[Key]:
+        """What is in doubt, as soon as anything is; nothing, once it is time to look at everything."""
+        if asyncio.get_running_loop().time() >= due:
+            return ()
+        try:
+            async with asyncio.timeout_at(due):
+                await self._doubts.wait()
+        except TimeoutError:
+            return ()
+        self._doubts.clear()
+        doubted, self._doubted = self._doubted, set()
+        return doubted
+
+    async def _look_at(self, keys: Collection[Key]) -> None:
+        for projection, generation in keys:
+            if (projection, generation) in self._waiting:
                 await self._look(projection, generation)
 
     async def _look(self, projection: str, generation: int | None) -> None:

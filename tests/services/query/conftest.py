@@ -25,6 +25,7 @@ from schemas.encoders import MINILM
 from schemas.partitions import partition_of
 from services.query.app import query_application
 from services.query.encoder import QueryEncoder
+from services.query.encoders import QueryEncoders
 from tests.running import Databases
 
 TOPIC = "documents"
@@ -42,7 +43,7 @@ class LettersEncoder(QueryEncoder):
 
     loaded = True
 
-    def start(self) -> None:
+    def start(self, *, gently: bool = False) -> None:
         """Nothing to load."""
 
     @property
@@ -53,6 +54,11 @@ class LettersEncoder(QueryEncoder):
     async def encode(self, text: str) -> NDArray[np.float32]:
         """The vector of a text."""
         return letters(text)
+
+
+def by_letters(encoder: LettersEncoder | None = None) -> QueryEncoders:
+    """The encoders of a service that has but this one, by whatever name a generation asks for it."""
+    return QueryEncoders(lambda *_: encoder or LettersEncoder(MINILM))
 
 
 def letters(text: str) -> NDArray[np.float32]:
@@ -171,10 +177,10 @@ async def nenrin(postgres: Databases) -> AsyncIterator[Nenrin]:
 
 
 @asynccontextmanager
-async def started(databases: Databases) -> AsyncIterator[Nenrin]:
+async def started(databases: Databases, encoders: QueryEncoders | None = None) -> AsyncIterator[Nenrin]:
     """The service on an installed database, and writers that have claimed every partition."""
     encoder = LettersEncoder(MINILM)
-    app = query_application(databases.reader, encoder)
+    app = query_application(databases.reader, encoders or by_letters(encoder))
     owner = await asyncpg.connect(databases.owner)
     documents, passages = Writer(Documents(), 1, databases.owner), Writer(Passages(), 1, databases.owner)
     for writer in (documents, passages):

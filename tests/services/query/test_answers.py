@@ -176,7 +176,10 @@ async def test_text_search_works_while_the_encoder_loads(nenrin: Nenrin) -> None
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert refused.json()["type"] == "/problems/encoder-not-loaded"
     ready = await nenrin.http.get("/readyz")
-    assert (ready.status_code, ready.json()["notes"]) == (200, {"dense search": "the encoder is loading"})
+    assert (ready.status_code, ready.json()["notes"]) == (
+        200,
+        {"dense search": f"{MINILM.name}: loading", f"encoder {MINILM.name}": "loading"},
+    )
 
 
 async def test_collections(nenrin: Nenrin) -> None:

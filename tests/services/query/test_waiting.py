@@ -18,6 +18,11 @@ async def is_woken(waiter: Waiter) -> bool:
     return True
 
 
+def alone() -> Waiter:
+    """One whose generation is the only one that notifies."""
+    return Waiter(lambda: None, wary=False)
+
+
 def waiters(limit: int = 10) -> Waiters:
     """Waiters without a database: nothing polls here."""
     return Waiters(Reader("postgresql://unused"), CollectorRegistry(), limit)
@@ -25,7 +30,7 @@ def waiters(limit: int = 10) -> Waiters:
 
 async def test_a_waiter_needs_every_partition() -> None:
     """All offsets that it expects, or more; other partitions don't matter."""
-    waiter = Waiter()
+    waiter = alone()
     waiter.listen()
     waiter.expect({0: 5, 1: 3})
     for partition, offset in ((0, 4), (1, 3), (2, 99)):
@@ -37,7 +42,7 @@ async def test_a_waiter_needs_every_partition() -> None:
 
 async def test_what_moves_during_the_read_counts() -> None:
     """A notification between the snapshot and the wait is not lost."""
-    waiter = Waiter()
+    waiter = alone()
     waiter.listen()
     waiter.moved(0, 5)
     waiter.expect({0: 5})
@@ -46,7 +51,7 @@ async def test_what_moves_during_the_read_counts() -> None:
 
 async def test_a_new_look_forgets_what_was_heard() -> None:
     """Otherwise another generation's move would make it read without pause."""
-    waiter = Waiter()
+    waiter = alone()
     waiter.listen()
     waiter.moved(0, 5)
     waiter.listen()
@@ -56,7 +61,7 @@ async def test_a_new_look_forgets_what_was_heard() -> None:
 
 async def test_offsets_of_a_poll_do_not_hide_later_ones() -> None:
     """A poll that read before a notification is told after it: the higher offset counts."""
-    waiter = Waiter()
+    waiter = alone()
     waiter.listen()
     waiter.notified(0, 5)
     waiter.moved(0, 4)
@@ -64,18 +69,40 @@ async def test_offsets_of_a_poll_do_not_hide_later_ones() -> None:
     assert await is_woken(waiter)
 
 
-async def test_who_was_woken_in_vain_heeds_the_poll_alone() -> None:
+async def test_who_was_woken_in_vain_has_somebody_look_first() -> None:
     """Another generation's projector may be ahead, and would make 500 waiters read at each of its batches."""
-    waiter = Waiter()
+    looks: list[str] = []
+    waiter = Waiter(lambda: looks.append("look"), wary=False)
     waiter.listen()
     waiter.expect({0: 5})
     waiter.notified(0, 7)
     assert await is_woken(waiter)
     waiter.listen()
     waiter.expect({0: 5})
+    assert looks == []
     waiter.notified(0, 8)
+    assert looks == ["look"]
     assert not await is_woken(waiter)
     waiter.moved(0, 5)
+    assert await is_woken(waiter)
+
+
+async def test_where_several_generations_notify_each_wake_is_true() -> None:
+    """Notifications are a reason to look: those that could be what is waited for, during the read as well."""
+    looks: list[str] = []
+    waiter = Waiter(lambda: looks.append("look"), wary=True)
+    waiter.listen()
+    waiter.notified(0, 5)
+    waiter.expect({0: 5, 1: 3})
+    assert looks == ["look"]
+    for partition, offset in ((0, 4), (2, 99), (1, 2)):
+        waiter.notified(partition, offset)
+    assert looks == ["look"]
+    waiter.notified(1, 3)
+    assert looks == ["look", "look"]
+    assert not await is_woken(waiter)
+    for partition, offset in ((0, 5), (1, 3)):
+        waiter.moved(partition, offset)
     assert await is_woken(waiter)
 
 
