@@ -1,6 +1,6 @@
 """Parking: what becomes of each event of a batch, those that can't be folded and those behind them. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -78,6 +78,34 @@ def settle(entries: Sequence[Entry], order: Order, standing: Standing) -> Settle
         if not take(entry):
             break
     return Settled(lot.entries, list(lot.rows.values()), lot.resolved)
+
+
+def is_settled(entries: Iterable[Entry], order: Order, standing: Standing) -> bool:
+    """Whether all of a batch is folded as it stands: nothing to park in it, and nobody waits for it.
+
+    Not said of events that add up: a copy among them is nothing where its original does not wait.
+    """
+    if order is not Order.UPSERT or standing.waiting or any(map(is_parked, entries)):
+        return False
+    return not standing.skipped or all(entry.place.offset not in standing.skipped for entry in entries)
+
+
+def after(standing: Standing, settled: Settled) -> Standing:
+    """What is parked behind a batch, for whoever goes through the next one without asking Postgres again."""
+    resolved = [
+        waiting for those in standing.waiting.values() for waiting in those if waiting.offset in settled.resolved
+    ]
+    parked = [row for row in settled.rows if row.resolved_by is None and row.skipped_at is None]
+    waiting = {
+        key: [each for each in those if each.offset not in settled.resolved] for key, those in standing.waiting.items()
+    }
+    for row in parked:
+        if row.entry.key is not None:
+            offset = row.entry.place.offset
+            waiting.setdefault(row.entry.key, []).append(Waiting(offset, offset if row.rank is None else row.rank))
+    room = standing.room - len(parked) + sum(not each.retried for each in resolved)
+    ordered = {key: sorted(those, key=lambda each: each.rank) for key, those in waiting.items() if those}
+    return Standing(ordered, room, standing.skipped)
 
 
 class _Lot:

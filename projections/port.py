@@ -91,7 +91,10 @@ class ReadModel(Protocol):
     """The version of its tables and its fold: another number wherever a generation has to be built anew for them."""
     order: Order
     tables: tuple[str, ...]
-    """The tables that hold rows, the one with a row a document first. All have `collection` and `document_id`."""
+    """The tables that hold rows, the one with a row a document first, which has its `partition` too.
+
+    All have `collection` and `document_id`.
+    """
     tallied: str
     """SQL: passages, content hash and vector hash of a row of the first table."""
 
@@ -105,4 +108,11 @@ class ReadModel(Protocol):
 
     def evolve(self, entries: Sequence[Entry]) -> list[Folded]:
         """Fold a batch of one partition: the last event of a document wins. Pure."""
+        ...
+
+    def hashes(self, rows: Mapping[str, Sequence[Sequence[Any]]]) -> tuple[int, int]:
+        """The content and vector hashes that `evolve` gave these rows of one document, by table as `columns` has them.
+
+        Computed from what the rows hold, whatever hashes they carry. Pure.
+        """
         ...

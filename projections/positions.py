@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from projections.port import Entry
+from projections.port import Entry, Nothing, Place
 from schemas.errors import Gap
 from schemas.mending import EMBED_AGAIN
 
@@ -48,3 +48,24 @@ def after(position: Position, entries: Sequence[Entry]) -> Position:
     # the last of them may be a duplicate that lies below what came before it
     furthest = max(entry.place.next for entry in entries)
     return Position(max(position.next, furthest), max(position.read_next, entries[-1].place.read_next))
+
+
+def up_to(entries: Sequence[Entry], target: int) -> list[Entry]:
+    """The entries below the source offset `target`, all of one partition; one that covers it is cut there.
+
+    What lies below a record's own offset is markers, and a stretch of nothing may be stopped in anywhere. Reading goes
+    on with the record that was cut, where it is one of a derived topic.
+    """
+    found: list[Entry] = []
+    for entry in entries:
+        place = entry.place
+        if place.next <= target:
+            found.append(entry)
+        elif place.since < target:
+            found.append(Entry(_stopped(place, target), Nothing()))
+    return found
+
+
+def _stopped(place: Place, target: int) -> Place:
+    again = target if place.read_next == place.next else place.read_next - 1
+    return msgspec.structs.replace(place, offset=target - 1, next=target, read_next=again)

@@ -265,6 +265,6 @@ async def test_the_reader_role_can_only_select(reader: asyncpg.Connection) -> No
 async def test_tables_of_another_version_are_refused(reader: asyncpg.Connection, dsn: str) -> None:
     """A generation that lacks a column can't be claimed, and the message says what to do."""
     await reader.execute("ALTER TABLE passages_g1.documents DROP COLUMN traceparent")
-    with pytest.raises(GenerationOutdated, match=r"no column traceparent.*`nenrin projections reset passages`"):
+    with pytest.raises(GenerationOutdated, match=r"no column traceparent.*`nenrin projections rebuild passages`"):
         await Writer(Passages(), 1, dsn).claim(TOPIC, [0], INCARNATION, logs.PARTITIONS)
     assert await reader.fetchval("SELECT max(epoch) FROM passages_g1.positions") == 0
