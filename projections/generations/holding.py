@@ -4,6 +4,7 @@ A session's advisory lock: it goes with its holder, however that ends, so there 
 a held generation alone, and follow it once nobody holds it; epochs fence whoever hasn't noticed yet.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,9 @@ REPLAY = 0x6E656E72
 """The first key of the locks; the second is a hash of what is held."""
 WHOLE = "replay"
 """What whoever replays holds first: one at a time in a database."""
+
+GONE_WITHIN = 3.0
+"""Seconds that a hold is waited for: that of a process which was killed in a long statement is noticed within one."""
 
 _TAKE = "SELECT pg_try_advisory_lock($1, hashtext($2))"
 _LOCKED = f"""
@@ -63,9 +67,25 @@ async def let_go(connection: asyncpg.Connection, projection: str, generation: in
         )
 
 
+async def holder(connection: asyncpg.Connection) -> str | None:
+    """Who replays now, since when, and by which backend; None where nobody does. Raises `DatabaseAway`."""
+    with translated():
+        return _named(await connection.fetchrow(_HOLDER, WHOLE))
+
+
+def _named(row: asyncpg.Record | None) -> str | None:
+    if row is None:
+        return None
+    since = f"{row['backend_start']:%Y-%m-%d %H:%M:%S} UTC (Postgres backend {row['pid']})"
+    return f"{row['application_name']} holds it since {since}"
+
+
 async def _take(connection: asyncpg.Connection, name: str) -> None:
+    clock = asyncio.get_running_loop()
+    until = clock.time() + GONE_WITHIN
     with translated():
         while not await connection.fetchval(_TAKE, REPLAY, name):
-            if holder := await connection.fetchrow(_HOLDER, name):  # none: it ended between the two looks
-                since = f"{holder['backend_start']:%Y-%m-%d %H:%M:%S} UTC (Postgres backend {holder['pid']})"
-                raise Held(f"{holder['application_name']} holds it since {since}: wait for its end, or stop it")
+            said = _named(await connection.fetchrow(_HOLDER, name))  # None: it ended between the two looks
+            if said is not None and clock.time() > until:
+                raise Held(f"{said}: wait for its end, or stop it")
+            await asyncio.sleep(0.1)
