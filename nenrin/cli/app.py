@@ -65,6 +65,10 @@ topics = typer.Typer(help="Topics: the log itself.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
 
 
+encoders = typer.Typer(help="Encoders: the models that make vectors of texts.", no_args_is_help=True)
+app.add_typer(encoders, name="encoders")
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
@@ -269,6 +273,31 @@ def status(
         run(state, as_json)
 
 
+@app.command(epilog="Example: nenrin diff TOKEN 2026-11-21T20:00:00Z --collection manual")
+def diff(
+    before: Annotated[
+        str, typer.Argument(metavar="VERSION", help="A version token, or a time (RFC 3339).", show_default=False)
+    ],
+    after: Annotated[str, typer.Argument(metavar="VERSION", help="The other one.", show_default=False)],
+    collection: Annotated[
+        str | None,
+        typer.Option("--collection", "-c", metavar="C", help="Only of this collection.", show_default=False),
+    ] = None,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """List the documents that were added, changed and removed from one version to another, by the log alone.
+
+    A time means the times that Kafka gave the records. The first version is the one before, whichever is older. A
+    document has changed when its text, title, metadata or source_uri is another. With --json each is a line of its own,
+    printed as it is found. It needs Kafka: of a state folder, or NENRIN_KAFKA.
+    """
+    from nenrin.cli.diffing import Asked
+    from nenrin.cli.diffing import diff as run
+
+    run(Asked(before, after, collection, state, as_json))
+
+
 @app.command(epilog="Example: nenrin doctor")
 def doctor(state: State = None, as_json: Json = False) -> int:
     """Say what is wrong, and name the command that mends it.
@@ -372,6 +401,164 @@ def skip_parked(
     run(Order(places or [], everything, projection, by, dry_run, state, as_json), reason)
 
 
+@projections.command("list", epilog="Example: nenrin projections list")
+def list_projections(state: State = None, as_json: Json = False) -> None:
+    """List every build of every projection: which is live, which are being built, kept, or of the past.
+
+    It needs Postgres: of a state folder, or NENRIN_POSTGRES.
+    """
+    from nenrin.cli.generations import run
+
+    run(state, as_json)
+
+
+@projections.command("rebuild", epilog="Example: nenrin projections rebuild passages")
+def rebuild_projection(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="documents or passages.", show_default=False)],
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", metavar="E", help="Whose vectors to keep; the live one's.", show_default=False),
+    ] = None,
+    no_promote: Annotated[
+        bool, typer.Option("--no-promote", help="Leave it beside the live one; it follows the log.")
+    ] = False,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            metavar="TOKEN|TIME",
+            help="End there: a version token, or a time as 2026-11-21T20:00:00Z. Implies --no-promote.",
+            show_default=False,
+        ),
+    ] = None,
+    postgres: Annotated[
+        str | None,
+        typer.Option("--postgres", metavar="DSN", help="Build in this database, from the log.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote it whatever gates say; needs --reason.")] = False,
+    reason: Annotated[
+        str | None,
+        typer.Option("--reason", metavar="TEXT", help="Why gates are overruled; it is kept.", show_default=False),
+    ] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            "--queries", metavar="FILE", help="Questions for both encoders, one in a line.", show_default=False
+        ),
+    ] = None,
+    by: By = None,
+    state: State = None,
+    as_json: Json = False,
+) -> int:
+    """Build a projection anew from the log, beside the live one; prove it; and promote it.
+
+    The live one serves and moves meanwhile. Then the new one stops exactly at a version of the live one, and both are
+    compared there. A gate that fails leaves everything as it was, and says which documents differ.
+
+    Whatever ends it, the same command goes on where it stopped. One at a time replays in a database; a second is told
+    who does. It needs Kafka and Postgres: of a state folder, or NENRIN_KAFKA and NENRIN_POSTGRES.
+    """
+    from nenrin.cli.rebuilding import Asked, run
+
+    return run(Asked(name, encoder, no_promote, until, postgres, force, reason, by, state, as_json, queries))
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="documents or passages.", show_default=False)]
+Why = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; it is kept.", show_default=False)]
+
+
+@projections.command("promote", epilog="Example: nenrin projections promote passages")
+def promote_generation(
+    name: Name,
+    generation: Annotated[
+        int | None,
+        typer.Option("--generation", metavar="N", min=1, help="Which one; the newest that waits.", show_default=False),
+    ] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            "--queries",
+            metavar="FILE",
+            help='Compare answers of encoders to these too: one a line, or JSON Lines with "query".',
+            show_default=False,
+        ),
+    ] = None,
+    min_overlap: Annotated[
+        float | None,
+        typer.Option(
+            "--min-overlap",
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="Neighbours that another encoder has to agree on, 0 to 1; else it is only told.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote it whatever gates say; needs --reason.")] = False,
+    reason: Why = None,
+    by: By = None,
+    state: State = None,
+    as_json: Json = False,
+) -> int:
+    """Make a generation live that was built beside the live one, if it passes the gates.
+
+    It stops exactly at a version of the live one, which goes on; both are compared there. A gate that fails leaves
+    everything as it was, and says which documents differ. The generation that was live is kept, for `rollback`.
+    """
+    from nenrin.cli.promoting import Asked, run_promote
+
+    return run_promote(Asked(name, generation, queries, min_overlap, force, reason, by, state, as_json))
+
+
+@projections.command("rollback", epilog="Example: nenrin projections rollback passages")
+def roll_back(name: Name, reason: Why = None, by: By = None, state: State = None, as_json: Json = False) -> int:
+    """Make the previous generation live again, at once; it has followed the log all the while.
+
+    The two change places, so that doing it again undoes it. Tokens stay valid.
+    """
+    from nenrin.cli.promoting import run_rollback
+
+    return run_rollback(name, reason, by, state, as_json)
+
+
+@projections.command("retire", epilog="Example: nenrin projections retire passages 2")
+def retire_generation(
+    name: Name,
+    generation: Annotated[int, typer.Argument(metavar="GENERATION", min=1, help="Its number.", show_default=False)],
+    by: By = None,
+    state: State = None,
+    as_json: Json = False,
+) -> int:
+    """Drop a generation that is not live, without readers noticing. The log has all that was in it.
+
+    Dropping the previous one leaves nothing to roll back to.
+    """
+    from nenrin.cli.promoting import run_retire
+
+    return run_retire(name, generation, by, state, as_json)
+
+
+@projections.command("verify", epilog="Example: nenrin projections verify passages")
+def verify_generation(
+    name: Name,
+    generation: Annotated[
+        int | None,
+        typer.Option("--generation", metavar="N", min=1, help="Which one; the live one.", show_default=False),
+    ] = None,
+    by: By = None,
+    state: State = None,
+    as_json: Json = False,
+) -> int:
+    """Replay a projection into a scratch generation, and compare every row with it at one version.
+
+    Nothing that is kept with a row is believed: texts and vectors are compared as they lie there, bit by bit. Prints
+    each document that differs, and in what; exits with 1 then. Readers and projectors go on; nothing is repaired.
+    """
+    from nenrin.cli.verifying import run
+
+    return run(name, generation, by, state, as_json)
+
+
 @projections.command("reset", epilog="Example: nenrin projections reset passages --embed-again")
 def reset_projections(
     names: Annotated[
@@ -393,6 +580,80 @@ def reset_projections(
     from nenrin.cli.resetting import reset as run
 
     run(names or (), embed_again, state)
+
+
+@encoders.command("add", epilog="Example: nenrin encoders add models/bge-small-en-v1.5 --promote")
+def add_encoder(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A folder as sentence-transformers saves it, a packaged model, or one in Hugging Face's cache.",
+            show_default=False,
+        ),
+    ],
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Then rebuild passages with it, and make that live if the gates agree.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all vectors are there.")] = True,
+    window: Annotated[
+        int | None,
+        typer.Option("--window", metavar="N", help="Tokens that the model reads at once.", show_default=False),
+    ] = None,
+    passage: Annotated[
+        int | None, typer.Option("--passage", metavar="N", help="Tokens of a passage, at most.", show_default=False)
+    ] = None,
+    overlap: Annotated[
+        int | None,
+        typer.Option("--overlap", metavar="N", help="Tokens that passages share, at most.", show_default=False),
+    ] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option("--queries", metavar="FILE", help="Ask these of both encoders too.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote it whatever gates say; needs --reason.")] = False,
+    reason: Annotated[
+        str | None,
+        typer.Option("--reason", metavar="TEXT", help="Why gates are overruled; it is kept.", show_default=False),
+    ] = None,
+    by: By = None,
+    state: State = None,
+    as_json: Json = False,
+) -> int:
+    """Embed with another model too, beside those there are: answers are found with it once it is promoted.
+
+    Its vectors go into a topic of their own, written by an embedder of its own, which `nenrin up` starts by itself; it
+    gives way to everything else until it has caught up. Searches, adds and removes go on meanwhile, and every answer
+    names the encoder that it was found with. Nothing is fetched from the network. Window, passage and overlap are a
+    part of what an encoder is: others make another encoder.
+
+    Whatever ends it, the same command goes on where it stopped.
+    """
+    from encoders.reading import Cut
+    from nenrin.cli.encoders import Asked, run_add
+
+    cut = Cut(window, passage, overlap)
+    return run_add(Asked(model, cut, promote, wait, queries, force, reason, by, state, as_json))
+
+
+@encoders.command("list", epilog="Example: nenrin encoders list --json")
+def list_encoders(state: State = None, as_json: Json = False) -> None:
+    """List the encoders that are used or were added: how far the vectors of each are, and which generations use it."""
+    from nenrin.cli.encoders import run_list
+
+    run_list(state, as_json)
+
+
+@encoders.command("remove", epilog="Example: nenrin encoders remove bge-small-en-v1-5-1a2b3c4d --delete-topic")
+def remove_encoder(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `encoders list` prints it.", show_default=False)],
+    delete_topic: Annotated[bool, typer.Option("--delete-topic", help="Delete its vectors too.")] = False,
+    state: State = None,
+) -> None:
+    """Embed no longer with an encoder that no generation uses; `nenrin up` ends its embedder."""
+    from nenrin.cli.encoders import run_remove
+
+    run_remove(name, delete_topic, state)
 
 
 @topics.command("copy", epilog="Example: nenrin topics copy v2.")
@@ -453,6 +714,7 @@ for _command in (
     *parked.registered_commands,
     *projections.registered_commands,
     *topics.registered_commands,
+    *encoders.registered_commands,
 ):
     _command.help = _paragraphs(_command.help or getdoc(_command.callback) or "")
 

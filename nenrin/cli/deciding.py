@@ -84,7 +84,7 @@ def _asked(order: Order, *, again: bool = False, why: str = "") -> "Asked":
     places = _places(order.words)
     projection = order.projection or next((each.projection for each in places), None)
     chosen = Chosen(tuple((each.topic, each.partition, each.offset) for each in places), projection)
-    return Asked(chosen, order.by or _user(), why, again)
+    return Asked(chosen, who(order.by), why, again)
 
 
 def _places(words: Sequence[str]) -> list[Place]:
@@ -98,10 +98,10 @@ def _places(words: Sequence[str]) -> list[Place]:
         return [one]
 
 
-def _user() -> str:
-    """Who is logged in; a user without a name by number."""
+def who(named: str | None) -> str:
+    """Who decides: who was named, else who is logged in; a user without a name by number."""
     try:
-        return getpass.getuser()
+        return named or getpass.getuser()
     except (KeyError, OSError):
         return f"user {os.getuid()}"
 

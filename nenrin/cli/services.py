@@ -21,7 +21,7 @@ from services.settings import Settings
 def run(name: str, state: Path | None) -> None:
     """Run the process `name` until it ends: `services.<name>.run(settings)`."""
     settings = settings_for(state)
-    _log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level)
     try:
         import_module(f"services.{name}").run(settings)
     except NenrinError:
@@ -79,7 +79,8 @@ class Unfailing:
             self._stream.flush()
 
 
-def _log_to_stderr(level: str) -> None:
+def log_to_stderr(level: str) -> None:
+    """Have what our processes log go there, from this level on."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
