@@ -6,7 +6,19 @@ import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from benchmarks import freshness, hardware, ingest, load, peers, pipeline, query_encoding, search, service, startup
+from benchmarks import (
+    backfill,
+    freshness,
+    hardware,
+    ingest,
+    load,
+    peers,
+    pipeline,
+    query_encoding,
+    search,
+    service,
+    startup,
+)
 from benchmarks.reporting import Figure, show
 from services.stack.supervisor import Stack
 
@@ -23,6 +35,7 @@ STACKED: Mapping[str, Callable[[Stack], Awaitable[list[Figure]]]] = {
     "ingest": ingest.measure,
     "pipeline": pipeline.measure,
     "peers": peers.measure,
+    "backfill": backfill.measure,  # last: it leaves the stack with two encoders
 }
 NAMES = ("startup", *STACKED, *SERVED, "query_encoding")
 

@@ -5,7 +5,7 @@ Importing this is cheap; constructing a `TextEncoder` imports torch and loads th
 
 import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +23,10 @@ _CPU_BUDGET = 1024
 _CUDA_BUDGET = 65_536
 
 
+def _threads(most: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(most, thread_name_prefix="encode")
+
+
 class TextEncoder:
     """One encoder's model and tokenizer on one device.
 
@@ -32,9 +36,16 @@ class TextEncoder:
     """
 
     def __init__(
-        self, encoder: Encoder = MINILM, device: str = "auto", folder: Path | None = None, threads: int | None = None
+        self,
+        encoder: Encoder = MINILM,
+        device: str = "auto",
+        folder: Path | None = None,
+        threads: int | None = None,
+        workers: Callable[[int], ThreadPoolExecutor] = _threads,
     ) -> None:
         """Load the model that `encoder` names from `folder`, or from its package if it has one.
+
+        `workers` makes a pool of so many threads, that batches are encoded in.
 
         Raises `encoders.folder.UnusableModel` if the folder holds another model.
         """
@@ -48,12 +59,12 @@ class TextEncoder:
         self._tokens = Tokens(folder, encoder)
         self.device = str(self._model.device)
         self._budget = _CUDA_BUDGET if self.device == "cuda" else _CPU_BUDGET
-        workers = 1 if self.device == "cuda" else threads or _cores()
+        self._threads = 1 if self.device == "cuda" else threads or _cores()
         torch.set_num_threads(1)
-        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="encode")
-        self.slice_tokens = 8 * workers * self._budget
+        self._workers = workers(self._threads)
+        self.slice_tokens = 8 * self._threads * self._budget
         """Tokens worth handing to `encode` in one call: enough to batch with little padding, about a second of work."""
-        self._description = f"{encoder.name} on {self.device}, {self._model.precision}, {workers} at a time"
+        self._description = f"{encoder.name} on {self.device}, {self._model.precision}, {self._threads} at a time"
         gc.freeze()  # torch's 180,000 objects: to look at them again would hold up every thread for 100 ms
 
     def describe(self) -> str:
@@ -79,6 +90,10 @@ class TextEncoder:
         for group, encoded in zip(groups, self._workers.map(self._model, inputs), strict=True):
             vectors[group] = encoded
         return vectors
+
+    def go_on_in(self, workers: Callable[[int], ThreadPoolExecutor]) -> None:
+        """Encode in another pool from the next call on; the threads of the one before end with what they have."""
+        self._workers = workers(self._threads)
 
     def encode_query(self, text: str) -> NDArray[np.float32]:
         """Encode what a reader asks, as far as the window reaches: (dimensions,) of float32."""

@@ -29,8 +29,10 @@ def export(encoder: Encoder, folder: Path) -> Path:
     graph for this kind of model, no place to keep it, or its vectors aren't torch's.
     """
     check(folder, encoder)
-    if not is_bert(config(folder)):
-        raise UnusableGraph(f"there is no graph for models of type {config(folder).get('model_type')}")
+    if not is_bert(folder):
+        raise UnusableGraph(
+            f"there is no graph for models of type {config(folder).get('model_type')}, nor of many files"
+        )
     place = _writable(places(encoder, folder))
     tokens = Tokens(folder, encoder)
     questions = [tokens.question(text) for text in PROBES]

@@ -55,13 +55,11 @@ def choose_device(device: str) -> torch.device:
 
 
 def _network(folder: Path, device: torch.device, precision: torch.dtype) -> Network:
-    settings = config(folder)
-    weights = folder / WEIGHTS
-    if not (is_bert(settings) and weights.exists()):
+    if not is_bert(folder):
         return _foreign_network(folder, device, precision)
-    tensors = load_file(weights, device=str(device))
+    tensors = load_file(folder / WEIGHTS, device=str(device))
     return Bert(
-        settings, {name: tensor.to(precision) for name, tensor in tensors.items() if tensor.is_floating_point()}
+        config(folder), {name: tensor.to(precision) for name, tensor in tensors.items() if tensor.is_floating_point()}
     )
 
 

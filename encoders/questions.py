@@ -56,8 +56,10 @@ def kept(encoder: Encoder, folder: Path) -> GraphEncoder | None:
 
 def made(encoder: Encoder, folder: Path) -> GraphEncoder:
     """A new graph, made in a process of its own: the memory that torch takes goes with it. About 5 s, once."""
-    if not is_bert(config(folder)):
-        raise UnusableGraph(f"there is no graph for models of type {config(folder).get('model_type')}")
+    if not is_bert(folder):
+        raise UnusableGraph(
+            f"there is no graph for models of type {config(folder).get('model_type')}, nor of many files"
+        )
     log.info("exporting the query encoder's graph, once", encoder=encoder.name)
     command = [sys.executable, "-P", "-m", "encoders.export", str(folder), msgspec.json.encode(encoder).decode()]
     try:

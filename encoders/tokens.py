@@ -22,7 +22,8 @@ class Tokens:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._before, self._after = self._special()
-        self._room = encoder.window - len(self._before) - len(self._after)
+        self.room = encoder.window - len(self._before) - len(self._after)
+        """Tokens of a text that the model sees at once."""
 
     def sentences(self, texts: Sequence[str]) -> Iterator[Tokenised]:
         """Tokenise in batches that give the tokenizer's threads enough to do, and the GIL back within milliseconds."""
@@ -33,11 +34,17 @@ class Tokens:
     def question(self, text: str) -> NDArray[np.int32]:
         """What the model sees of a question: as much as its window holds."""
         ids = self._tokenizer.encode(text[:QUERY_CHARACTERS].strip(), add_special_tokens=False).ids
-        return self.framed(np.array(ids[: self._room], dtype=np.int32))
+        return self.framed(np.array(ids[: self.room], dtype=np.int32))
 
     def framed(self, tokens: NDArray[np.int32]) -> NDArray[np.int32]:
         """What the model sees of a passage: its tokens, and the special ones around them."""
         return np.concatenate([self._before, tokens, self._after])
+
+    @property
+    def lowers(self) -> bool:
+        """Whether capital letters are the same to it as small ones."""
+        ids = [self._tokenizer.encode(text, add_special_tokens=False).ids for text in ("Oak", "oak")]
+        return bool(ids[0] == ids[1])
 
     def _special(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         probe = self._tokenizer.encode("a", add_special_tokens=True)

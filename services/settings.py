@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     postgres_data: Path | None = None
     text_language: str = "english"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    encoder: str | None = None
+    backfill: bool = False
     vector_cache: int = Field(default=1024, ge=0)
     park_limit: int = Field(default=1000, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

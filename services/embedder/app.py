@@ -1,17 +1,17 @@
 """The embedder's process: where it goes on, and how it is put together."""
 
 import asyncio
-import gc
+import time
+from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 
 import structlog
 import uvloop
 
-from encoders.cache import VectorCache
 from encoders.encoder import TextEncoder
-from eventlog.app import begin_again, create_app, run_app
+from eventlog.app import create_app, run_app, until_stopped
 from eventlog.delivery import TopicPartition
 from eventlog.ending import leave
 from eventlog.inbox import Inbox
@@ -19,9 +19,10 @@ from eventlog.incarnations import Incarnations
 from eventlog.planning import Bounds, Described, check_incarnation, check_position, mismatch
 from eventlog.tail import read_tails
 from eventlog.topics import Topics
-from schemas import embedded
+from eventlog.watching import CLAIM_AGAIN_AFTER, LOOK_EVERY, watch
+from schemas.derived import decode
 from schemas.embedded import Source
-from schemas.encoders import MINILM, Encoder
+from schemas.encoders import MINILM
 from schemas.errors import (
     LogAway,
     LogCut,
@@ -34,11 +35,12 @@ from schemas.errors import (
 from schemas.mending import EMBED_AGAIN
 from schemas.topics import DOCUMENTS, derived
 from services.background import serve_status
+from services.embedder import priority
+from services.embedder.loading import Loading, vector_cache
 from services.embedder.metrics import Metrics
 from services.embedder.pipeline import Pipeline
 from services.embedder.producer import Producer
 from services.embedder.work import Origin
-from services.loading import loaded
 from services.settings import Settings
 from web.readiness import Readiness
 from web.registry import Registry
@@ -51,63 +53,59 @@ STOP_WITHIN = 2.0
 
 STOPPING = (OtherIncarnation, PositionLost, TopicMismatch, UndecodableRecord)
 """What an embedder can't go on with until somebody has mended it."""
-LOOK_EVERY = 1.0
-"""Seconds between two looks whether the topics still are the same."""
-CLAIM_AGAIN_AFTER = 30.0
-"""Seconds after which an embedder that has stopped tries again."""
 END_PATIENCE = 2.0
 """Seconds after which a source that ends before a tail's offset is looked at again, before that is believed."""
 ANSWER_WITHIN = 3.0
 """Seconds that Kafka has to say which topics there are. Then it is asked with a new client."""
+NEAR = 32
+"""Source records that an embedder may lack when it has caught up: some are always on their way."""
+NEAR_LOOKS = 10
+"""So many looks ago all that it lacks wasn't there yet: then it has caught up too, however much is written."""
 
 log = structlog.get_logger()
 
 
 def run(settings: Settings) -> None:
     """Embed until SIGTERM or SIGINT."""
-    cache = vector_cache(settings, MINILM)
-    embedder = Embedder(settings, MINILM, cache)
+    embedder = Embedder(settings, remembers=True)
     serve_status(settings.host, settings.metrics_port, embedder.registry, embedder.readiness)
     uvloop.run(embedder.run())
-    if cache is not None:
-        cache.close()
     if embedder.loading:
         leave()
-
-
-def vector_cache(settings: Settings, encoder: Encoder) -> VectorCache | None:
-    """Where this machine's embedders remember what they encoded; none if it may take no room."""
-    limit = settings.vector_cache * 1024 * 1024
-    return VectorCache(settings.state / "vectors.sqlite", limit, encoder) if limit else None
 
 
 class Embedder:
     """One process that writes the derived topic of one encoder.
 
-    It keeps no position: what its output partition ends with says where it goes on.
+    It keeps no position: what its output partition ends with says where it goes on. If it has to backfill, it gives way
+    to all others until it has caught up with its source for the first time.
     """
 
-    def __init__(self, settings: Settings, encoder: Encoder = MINILM, cache: VectorCache | None = None) -> None:
+    def __init__(self, settings: Settings, *, remembers: bool = False) -> None:
+        """`remembers`: vectors are kept in the state folder, and found there."""
         self.registry = Registry()
+        self._settings = settings
+        self._remembers = remembers
         self._kafka = kafka = settings.kafka_settings()
         self._partitions = settings.partitions
-        self._device = settings.device
-        self._encoder = encoder
-        self._cache = cache
-        self._topic = derived(encoder.name)
+        self._encoder = settings.encoder or MINILM.name
+        self._loading = Loading(settings, self._encoder)
+        self._behind = settings.backfill
+        self._topic = derived(self._encoder)
         self._topics = Topics(kafka)
         self._incarnations = Incarnations(Topics(kafka, within=ANSWER_WITHIN), (DOCUMENTS, self._topic))
         self._stopped: str | None = None
+        self._claim_again_at = 0.0
         self._inbox = Inbox(DOCUMENTS, size=INBOX_BYTES)
         self._producer = Producer(kafka, self._topic)
         self._pipeline = Pipeline(self._inbox, self._producer, metrics=Metrics(self.registry), confirm=self.confirm)
-        self._app = create_app(f"nenrin-embedder-{encoder.name}", kafka, [self._inbox], self.claim, self._pipeline.halt)
-        self._loading: Future[TextEncoder] | None = None
+        group = f"nenrin-embedder-{self._encoder}"
+        self._app = create_app(group, kafka, [self._inbox], self.claim, self._pipeline.halt)
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Embed until a signal says stop, or `stop` where it is given."""
         await self._producer.start()
-        await run_app(self._app, self._work, self._watch, stop=stop)
+        await until_stopped(lambda stop: run_app(self._app, self._work, self._watch, stop=stop), stop)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_WITHIN):
                 await self._producer.stop()
@@ -117,27 +115,57 @@ class Embedder:
         return Readiness(
             {"partitions": "ok" if self._app.settled else "not claimed: the consumer group is dividing them"},
             {
-                "encoder": "loading" if self._loading is None or self.loading else "loaded",
+                "encoder": self._loading.note,
                 "embedding": "going on" if self._stopped is None else f"stopped: {self._stopped}",
+                "priority": "behind all others, until it has caught up" if self._behind else "like others",
             },
         )
 
     @property
     def loading(self) -> bool:
         """Whether a thread loads the model now."""
-        return self._loading is not None and not self._loading.done()
+        return self._loading.busy
 
     async def _work(self) -> None:
-        self._loading = loaded(self._load)
-        encoder = await asyncio.shield(asyncio.wrap_future(self._loading))
-        # What is loaded stays: no collection needs to look at it again, and none takes long enough to be noticed.
-        gc.collect()
-        gc.freeze()
+        await self._pipeline.go_on(behind=self._behind)
+        encoder = await self._loading.load(partial(priority.workers, name="encode", behind=self._behind))
         log.info("encoder loaded", encoder=encoder.describe(), topic=self._topic)
-        await self._pipeline.run(encoder, self._cache)
+        if self._behind:
+            priority.step_back()
+        cache = vector_cache(self._settings, encoder.encoder) if self._remembers else None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._pipeline.run(encoder, cache))
+                if self._behind:
+                    tasks.create_task(self._catch_up(encoder))
+        finally:
+            if cache is not None:
+                cache.close()
 
-    def _load(self) -> TextEncoder:
-        return TextEncoder(self._encoder, self._device)
+    async def _catch_up(self, encoder: TextEncoder) -> None:
+        """Come forward once nearly everything in the source is embedded."""
+        written: deque[int] = deque(maxlen=NEAR_LOOKS)
+        while not await self._is_near(written):  # noqa: ASYNC110  # the log's end sets no event
+            await asyncio.sleep(LOOK_EVERY)
+        priority.come_forward()
+        await self._pipeline.go_on(behind=False)
+        encoder.go_on_in(partial(priority.workers, name="encode", behind=False))
+        self._behind = False
+        log.info("caught up: taking turns like others from now on", topic=self._topic)
+
+    async def _is_near(self, written: deque[int]) -> bool:
+        """Whether few records lie before this process's partitions, or only new ones; False while nobody can tell.
+
+        `written` are the sums of the ends, as they were at the last looks.
+        """
+        try:
+            bounds = await self._topics.bounds(await self._topics.identify(DOCUMENTS))
+        except (LogAway, TopicMismatch):
+            return False
+        positions = self._inbox.positions
+        lacking = sum(max(0, bounds[place].end - position) for place, position in positions.items()) + len(self._inbox)
+        written.append(sum(bounds[place].end for place in positions))
+        return bool(positions) and lacking <= max(NEAR, written[-1] - written[0])
 
     async def claim(self, assignment: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Take over partitions: each goes on where the tail of its output partition ends.
@@ -163,7 +191,7 @@ class Embedder:
                 check_incarnation(DOCUMENTS, tail.incarnation, source.incarnation)
         positions = await self._positions(source, tails)
         times = {place: tail.time for place, tail in tails.items() if tail is not None}
-        self._pipeline.begin(Origin(source.incarnation, self._encoder.name), source.partitions, times)
+        self._pipeline.begin(Origin(source.incarnation, self._encoder), source.partitions, times)
         return positions
 
     async def confirm(self) -> None:
@@ -174,18 +202,15 @@ class Embedder:
         if self._stopped != str(error):
             log.error("embedding stopped", error=str(error))
         self._stopped = str(error)
+        self._claim_again_at = time.monotonic() + CLAIM_AGAIN_AFTER
 
     async def _watch(self) -> None:
-        """Raise what has changed about the topics: the next life begins with them as they are then."""
-        since_stop = 0.0
-        while True:
-            await asyncio.sleep(LOOK_EVERY)
-            with suppress(LogAway):
-                await self._incarnations.compare()
-            since_stop = 0.0 if self._stopped is None else since_stop + LOOK_EVERY
-            if since_stop >= CLAIM_AGAIN_AFTER:
-                since_stop = 0.0
-                await begin_again(self._app)
+        await watch(self._app, self._incarnations, lambda: self._due)
+
+    @property
+    def _due(self) -> bool:
+        """Whether what stopped it may have been mended."""
+        return self._stopped is not None and time.monotonic() >= self._claim_again_at
 
     def _check(self, source: Described, output: Described) -> None:
         for topic in (source, output):
@@ -195,9 +220,7 @@ class Embedder:
     async def _tails(self, assignment: frozenset[TopicPartition]) -> dict[TopicPartition, Source | None]:
         output = {TopicPartition(self._topic, place.partition): place for place in assignment}
         tails = await read_tails(self._kafka, output)
-        return {
-            output[place]: None if record is None else embedded.decode(record).source for place, record in tails.items()
-        }
+        return {output[place]: None if record is None else decode(record).source for place, record in tails.items()}
 
     async def _positions(
         self, source: Described, tails: Mapping[TopicPartition, Source | None]

@@ -26,6 +26,7 @@ from eventlog.ending import exit_on_error
 from eventlog.inbox import Inbox
 from services import tracing
 from services.embedder.metrics import Metrics
+from services.embedder.priority import workers
 from services.embedder.producer import BATCH_BYTES, RECORD_LIMIT, Producer
 from services.embedder.reuse import vectors_of
 from services.embedder.work import Origin, Output, Work, judge, outputs
@@ -116,8 +117,7 @@ class Pipeline:
         self._metrics = metrics or Metrics(CollectorRegistry())
         self._metrics.waiting_records.set_function(lambda: len(inbox))
         self._tracer = tracing.tracer()
-        self._preparing = ThreadPoolExecutor(1, thread_name_prefix="prepare")
-        self._encoding = ThreadPoolExecutor(SLICES, thread_name_prefix="slice")
+        self._preparing, self._encoding = _pools(behind=False)
         self._origin = Origin("", "")
         self._partitions = 0
         self._times: dict[TopicPartition, int] = {}
@@ -137,6 +137,13 @@ class Pipeline:
     def begin(self, origin: Origin, partitions: int, times: dict[TopicPartition, int]) -> None:
         """Get ready for a new session; `times` are the broker's times of the last records that were derived."""
         self._origin, self._partitions, self._times = origin, partitions, times
+
+    async def go_on(self, *, behind: bool) -> None:
+        """Work in new threads, `behind` all others or not; what was begun in those before is finished on return."""
+        before = self._preparing, self._encoding
+        self._preparing, self._encoding = _pools(behind)
+        for pool in before:
+            await asyncio.to_thread(pool.shutdown)
 
     async def run(self, encoder: TextsToVectors, cache: VectorCache | None = None) -> None:
         """Work for ever; vectors that `cache` knows are not computed again."""
@@ -244,6 +251,11 @@ class Pipeline:
             counts, self._counts = self._counts, Counter()
             if counts:
                 log.info("written", **counts, seconds=REPORT_EVERY, waiting=len(self._inbox))
+
+
+def _pools(behind: bool) -> tuple[ThreadPoolExecutor, ThreadPoolExecutor]:
+    """Threads that prepare, and those that encode slices."""
+    return workers(1, "prepare", behind=behind), workers(SLICES, "slice", behind=behind)
 
 
 def prepared(deliveries: Sequence[Delivered], partitions: int, encoder: TextsToVectors) -> list[Work]:

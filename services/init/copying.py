@@ -7,7 +7,7 @@ times. What is there is left as it is.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import aiokafka
@@ -17,11 +17,11 @@ from eventlog.connection import KafkaSettings
 from eventlog.consumer import Consumer
 from eventlog.topics import Topics
 from schemas import topics
-from schemas.encoders import MINILM
 from schemas.errors import InvalidInput
 from schemas.mending import RESET
 from schemas.partitions import partition_of
 from schemas.topics import DOCUMENTS, SOURCE_RECORD_LIMIT
+from services.init.installing import encoders
 from services.settings import Settings
 
 AT_ONCE = 500
@@ -33,18 +33,19 @@ Say = Callable[[str], None]
 def copy(settings: Settings, prefix: str, say: Say = print) -> int:
     """Copy `documents` into the topic of that name behind `prefix`; returns how many records it now has.
 
-    Raises `InvalidInput` where there are records already, `TopicMismatch`, `LogAway`.
+    Raises `InvalidInput` where there are records already, `TopicMismatch`, `LogAway`, `DatabaseAway`.
     """
     if prefix == settings.topic_prefix:
         raise InvalidInput("PREFIX", f"{prefix!r} is the prefix of the topics that are copied: choose another, as v2.")
-    return asyncio.run(_copy(settings.kafka_settings(), prefix, settings.partitions, say))
+    return asyncio.run(_copy(settings, prefix, say))
 
 
-async def _copy(kafka: KafkaSettings, prefix: str, partitions: int, say: Say) -> int:
+async def _copy(settings: Settings, prefix: str, say: Say) -> int:
+    kafka, partitions = settings.kafka_settings(), settings.partitions
     target = msgspec.structs.replace(kafka, topic_prefix=prefix)
     (source,) = await Topics(kafka).identify(DOCUMENTS)
     ends = {partition: bounds.end for (_, partition), bounds in (await Topics(kafka).bounds([source])).items()}
-    await _make(target, partitions)
+    await _make(target, partitions, await encoders(settings.dsn))
     copied = 0
     async with _reading(kafka, ends) as records, _producer(target) as producer:
         sent: list[asyncio.Future[object]] = []
@@ -65,9 +66,9 @@ async def _copy(kafka: KafkaSettings, prefix: str, partitions: int, say: Say) ->
     return copied
 
 
-async def _make(target: KafkaSettings, partitions: int) -> None:
+async def _make(target: KafkaSettings, partitions: int, names: Sequence[str]) -> None:
     cluster = Topics(target)
-    await cluster.carry_out(await cluster.plan(topics.wanted(partitions, MINILM.name)))
+    await cluster.carry_out(await cluster.plan(topics.wanted(partitions, *names)))
     bounds = await cluster.bounds(await cluster.identify(DOCUMENTS))
     if any(found.end for found in bounds.values()):
         raise InvalidInput(

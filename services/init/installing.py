@@ -8,18 +8,16 @@ from eventlog.planning import Plan
 from eventlog.topics import Topics
 from projections.control import install
 from projections.control.install import Wanted
+from projections.database import connect
 from projections.documents import Documents
-from projections.generations.lifecycle import Build, live
+from projections.encoders import embedded
+from projections.generations.lifecycle import Build
 from projections.passages import Passages
 from schemas import topics
 from schemas.encoders import MINILM
-from schemas.errors import DatabaseAway, LogAway, NenrinError
-from schemas.mending import EMBED_AGAIN
+from schemas.errors import DatabaseAway, GenerationMissing, LogAway
+from services.init.shapes import advice, changes
 from services.settings import Settings
-
-
-class OtherEncoder(NenrinError):
-    """The database holds vectors of another encoder than the one that embeds now."""
 
 
 def run(settings: Settings, say: Callable[[str], None] = print) -> None:
@@ -35,33 +33,32 @@ def run(settings: Settings, say: Callable[[str], None] = print) -> None:
 async def initialise(settings: Settings, say: Callable[[str], None]) -> None:
     """Plan, then carry the plan out."""
     cluster = Topics(settings.kafka_settings())
-    wanted_topics = topics.wanted(settings.partitions, MINILM.name)
-    plan = await cluster.plan(wanted_topics)
     missing_rows = await install.plan(settings.dsn, wanted(settings, incarnation=""))
+    plan = await cluster.plan(topics.wanted(settings.partitions, *await encoders(settings.dsn)))
     for line in (*plan.lines(), *missing_rows):
         say(line)
-    if not missing_rows:
-        await check_encoder(settings.dsn)
-    if not plan.missing and not missing_rows:
+    if plan.missing or missing_rows:
+        await cluster.carry_out(plan)
+        if missing_rows:
+            incarnation = await _incarnation(cluster, plan)
+            await install.install(settings.dsn, wanted(settings, incarnation), _password(settings))
+        say("done")
+    due = await changes(settings.dsn)
+    for each in due:
+        say(advice(each))
+    if not (plan.missing or missing_rows or due):
         say("nothing to do: everything is there")
-        return
-    await cluster.carry_out(plan)
-    if missing_rows:
-        incarnation = await _incarnation(cluster, plan)
-        await install.install(settings.dsn, wanted(settings, incarnation), _password(settings))
-    say("done")
 
 
-async def check_encoder(dsn: str) -> None:
-    """Raise `OtherEncoder` when the live passages can't go on with what is embedded from now on."""
-    async with install.administration(dsn) as connection:
-        found = await live(connection, Passages.name)
-    if found.encoder != MINILM.name:
-        raise OtherEncoder(
-            f"passages generation {found.generation} holds vectors of {found.encoder}, but this version of Nenrin"
-            f" embeds with {MINILM.name}: `{EMBED_AGAIN}` begins anew with that one, while Kafka"
-            " and Postgres run"
-        )
+async def encoders(dsn: str) -> list[str]:
+    """The encoders whose topics there have to be: those in use or added, the default one where nothing is yet."""
+    connection = await connect(dsn, application="nenrin init")
+    try:
+        return await embedded(connection) or [MINILM.name]
+    except GenerationMissing:  # there is no control schema yet, or one from before encoders could be added
+        return [MINILM.name]
+    finally:
+        await connection.close()
 
 
 def wanted(settings: Settings, incarnation: str) -> tuple[Wanted, ...]:

@@ -9,24 +9,23 @@ from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
-from eventlog.delivery import TopicPartition
 from eventlog.planning import Bounds, Described, check
-from eventlog.tail import read_firsts, read_tails
 from eventlog.topics import Topics
 from projections.control.install import administration
+from projections.database import connect
 from projections.documents import Documents
+from projections.encoders import find
 from projections.generations.lifecycle import Build, live, replace
 from projections.passages import Passages
 from projections.port import ReadModel
-from schemas import embedded, topics
-from schemas.encoders import MINILM
-from schemas.errors import InvalidInput, OtherIncarnation, PositionLost, TopicMismatch
-from schemas.mending import EMBED_AGAIN, INIT
-from schemas.topics import DOCUMENTS
+from schemas import topics
+from schemas.encoders import MINILM, Encoder
+from schemas.errors import EncoderMissing, InvalidInput
+from schemas.topics import DOCUMENTS, derived
+from services.covering import covers
 from services.settings import Settings
 
 NAMES = (Documents.name, Passages.name)
-DERIVED = topics.derived(MINILM.name)
 Begins = Mapping[int, int]
 """The first offset of each partition."""
 Say = Callable[[str], None]
@@ -59,34 +58,50 @@ def reset(settings: Settings, names: Collection[str], *, embed_again: bool, say:
 async def _reset(settings: Settings, names: Collection[str], embed_again: bool, say: Say) -> dict[str, int]:
     cluster = Topics(settings.kafka_settings())
     log = await _log(cluster, settings.partitions)
-    async with administration(settings.dsn) as connection:
-        for name in names:
-            await live(connection, name)  # all of them are installed, before anything is changed
+    encoder = await _encoder(settings.dsn, names)
     if embed_again:
-        say(f"make topic {DERIVED} anew: the embedder writes it again, with the vectors that it remembers")
-        await _make_anew(cluster, settings.partitions)
-    builds = {name: await _build(settings, name, log) for name in names}
+        say(f"make topic {derived(encoder.name)} anew: the embedder writes it again, with the vectors it remembers")
+        await _make_anew(cluster, settings.partitions, encoder.name)
+    builds = {name: await _build(settings, name, log, encoder) for name in names}
     return {name: await _replace(settings, name, build, say) for name, build in builds.items()}
+
+
+async def _encoder(dsn: str, names: Collection[str]) -> Encoder:
+    """The encoder of the live passages, which they keep; the default one, where another version made theirs.
+
+    Raises `GenerationMissing` where not all of `names` are installed.
+    """
+    async with administration(dsn) as administering:
+        for name in names:
+            await live(administering, name)
+        found = await live(administering, Passages.name)
+    connection = await connect(dsn, application="nenrin reset")
+    try:
+        return (await find(connection, found.encoder or MINILM.name)).encoder
+    except EncoderMissing:
+        return MINILM
+    finally:
+        await connection.close()
 
 
 async def _log(cluster: Topics, partitions: int) -> Log:
     (source,) = await cluster.describe(DOCUMENTS)
-    check(next(topic for topic in topics.wanted(partitions, MINILM.name) if topic.name == DOCUMENTS), source)
+    check(next(topic for topic in topics.wanted(partitions) if topic.name == DOCUMENTS), source)
     bounds = await cluster.bounds([source])
     return Log(source, {partition: found for (_, partition), found in bounds.items()})
 
 
-async def _make_anew(cluster: Topics, partitions: int) -> None:
-    await cluster.remove(DERIVED)
-    await cluster.carry_out(await cluster.plan(topics.wanted(partitions, MINILM.name)))
+async def _make_anew(cluster: Topics, partitions: int, encoder: str) -> None:
+    await cluster.remove(derived(encoder))
+    await cluster.carry_out(await cluster.plan(topics.wanted(partitions, encoder)))
 
 
-async def _build(settings: Settings, name: str, log: Log) -> Build:
+async def _build(settings: Settings, name: str, log: Log, encoder: Encoder) -> Build:
     source = log.source
     if name == Documents.name:
         return Build(DOCUMENTS, source.partitions, source.incarnation, begins=log.begins)
-    begins = await _covered(settings, log)
-    return Build(DOCUMENTS, source.partitions, source.incarnation, MINILM.name, MINILM.dimensions, begins)
+    begins = {at: cover.begin for at, cover in (await covers(settings.kafka_settings(), source, encoder.name)).items()}
+    return Build(DOCUMENTS, source.partitions, source.incarnation, encoder.name, encoder.dimensions, begins)
 
 
 async def _replace(settings: Settings, name: str, build: Build, say: Say) -> int:
@@ -95,45 +110,6 @@ async def _replace(settings: Settings, name: str, build: Build, say: Say) -> int
         number = await replace(connection, model, build)
     say(f"{name} generation {number} is live, and empty: a projector fills it from {_beginning(build.begins)}")
     return number
-
-
-async def _covered(settings: Settings, log: Log) -> Begins:
-    """Where the derived topic's cover of the source begins; raises what makes it unfit to build passages from."""
-    kafka, source = settings.kafka_settings(), log.source
-    found = (await Topics(kafka).find([DERIVED])).get(DERIVED)
-    if found is None or found.partitions != source.partitions:
-        there = "does not exist" if found is None else f"has {found.partitions} partitions, not {source.partitions}"
-        raise TopicMismatch(f"topic {DERIVED} {there}: run `{INIT if found is None else EMBED_AGAIN}`")
-    places = [TopicPartition(DERIVED, partition) for partition in range(source.partitions)]
-    firsts, tails = await read_firsts(kafka, places), await read_tails(kafka, places)
-    begins = dict(log.begins)
-    for place in places:
-        first, tail = firsts[place], tails[place]
-        if first is not None and tail is not None:
-            ends = embedded.decode(first).source, embedded.decode(tail).source
-            begins[place.partition] = _begin(source, *ends, log.bounds[place.partition])
-    return begins
-
-
-def _begin(source: Described, first: embedded.Source, tail: embedded.Source, bound: Bounds) -> int:
-    place = f"{DERIVED}/{first.partition}"
-    for each in (first, tail):
-        if each.incarnation != source.incarnation:
-            raise OtherIncarnation(
-                f"{place} was embedded from incarnation {each.incarnation} of {DOCUMENTS}, which is now "
-                f"{source.incarnation}: add --embed-again"
-            )
-    if first.since > bound.begin:
-        raise PositionLost(
-            f"{place} begins with offset {first.since} of {DOCUMENTS}, which begins at {bound.begin}: what lies "
-            "between is no longer in it; add --embed-again"
-        )
-    if not bound.begin <= tail.next <= bound.end:
-        raise PositionLost(
-            f"{place} ends with offset {tail.next - 1} of {DOCUMENTS}, which has {bound.begin} to {bound.end - 1}: one "
-            "of them is not whole; add --embed-again"
-        )
-    return first.since
 
 
 def _beginning(begins: Begins) -> str:

@@ -69,10 +69,14 @@ class Process:
 
     async def start(self) -> None:
         """Start, and return when it answers."""
+        self.begin()
+        await self.answered()
+
+    def begin(self) -> None:
+        """Start, and wait for nothing."""
         if self._keeper is None or self._keeper.done():
             self._answered.clear()
             self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.program.name}")
-        await self.answered()
 
     async def answered(self) -> None:
         """Wait until it answers, now or after its restart; raise when it won't."""

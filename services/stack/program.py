@@ -21,7 +21,10 @@ class User:
 
 @dataclass(frozen=True)
 class Program:
-    """One process: how to start it and in which folder, how to tell that it answers, and how to end it."""
+    """One process: how to start it and in which folder, how to tell that it answers, and how to end it.
+
+    `about` says what it works for, where that isn't its name alone.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -29,6 +32,7 @@ class Program:
     folder: Path
     answers: Callable[[], Awaitable[bool]]
     url: str = ""
+    about: str = ""
     metrics: str = ""
     data: Path | None = None
     user: User | None = None

@@ -3,7 +3,7 @@
 import functools
 import os
 import sys
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from services.stack.ports import LOOPBACK, Ports, free_ports
@@ -33,6 +33,12 @@ class PythonServices:
     postgres: str
     postgres_reader: str
     _given: set[int] = field(default_factory=set, init=False)
+
+    def embedder(self, name: str, encoder: str, *, backfill: bool) -> Program:
+        """The process `name`, an embedder that embeds with `encoder`; one that has to backfill gives way meanwhile."""
+        program = self.program(name)
+        settings = {"NENRIN_ENCODER": encoder, "NENRIN_BACKFILL": "1" if backfill else ""}
+        return replace(program, environment={**program.environment, **settings}, about=encoder)
 
     def program(self, name: str) -> Program:
         """The process `name`: a service, or another instance of one, such as `embedder-2`."""

@@ -18,7 +18,8 @@ def line(process: Process) -> str:
     name, state = process.program.name, process.state
     why = "; ".join(reasons(process))
     pid = f"pid {process.pid}" if process.pid is not None and state is not State.WAITING else ""
-    return f"{datetime.now():%H:%M:%S} {name:<12} {state:<10} {pid:<12}{why or process.program.url}".rstrip()
+    where = process.program.url or process.program.about
+    return f"{datetime.now():%H:%M:%S} {name:<12} {state:<10} {pid:<12}{why or where}".rstrip()
 
 
 def reasons(process: Process) -> list[str]:
@@ -34,9 +35,8 @@ def table(stack: Stack) -> Table:
         shown.add_column(column, justify="right" if column in {"pid", "restarts", "memory"} else "left")
     for name, process in stack.processes.items():
         state = Text(process.state, style=COLOURS.get(process.state, ""))
-        shown.add_row(
-            name, state, str(process.pid or ""), str(process.restarts or ""), memory(process), process.program.url
-        )
+        where = process.program.url or process.program.about
+        shown.add_row(name, state, str(process.pid or ""), str(process.restarts or ""), memory(process), where)
     troubles = [f"{name}: {why}" for name, process in stack.processes.items() if (why := "; ".join(reasons(process)))]
     shown.caption = Text("\n".join(troubles), "red")
     shown.caption_justify = "left"

@@ -1,7 +1,8 @@
 """The embedded stack as one object: `async with Stack(folder) as stack`.
 
 Kafka and Postgres start together, then `nenrin init` runs, then Nenrin's own processes start together. What dies is
-started again. Everything ends in the reverse order, or with this process, however it ends.
+started again. Everything ends in the reverse order, or with this process, however it ends. Encoders that are added
+while it runs get embedders of their own.
 """
 
 import asyncio
@@ -10,21 +11,27 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from services import disk
+from services.stack.assigning import EMBEDDER
 from services.stack.errors import StartFailed
 from services.stack.files import StateFolder
 from services.stack.kafka import Kafka
 from services.stack.ports import Ports
 from services.stack.postgres import Passwords, Postgres
 from services.stack.process import Process, State
-from services.stack.program import run_to_end
+from services.stack.program import Program, run_to_end
 from services.stack.python_services import SERVICES, PythonServices, service_of
 from services.stack.record import end_last_run
 
+if TYPE_CHECKING:
+    from services.stack.embedders import Embedders
+
 START_WITHIN = 120.0
 TEND_EVERY = 1.0
+LOOK_EVERY = 1.0
+"""Seconds between two looks which encoders there are."""
 SERVERS = ("kafka", "postgres")
 
 
@@ -33,10 +40,10 @@ class Stack:
 
     `services` names what runs beside Kafka and Postgres, in any number of instances (`embedder`, `embedder-2`);
     with none of them nothing is initialised either, and the two servers are all there is. `watch` is told whenever
-    a process starts, answers, dies or is stopped.
+    a process starts, answers, dies or is stopped, and `say` what else a person may want to know, in a line.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (two of them are whom it tells)
         self,
         state: Path,
         *,
@@ -44,6 +51,7 @@ class Stack:
         partitions: int = 4,
         services: Sequence[str] = SERVICES,
         watch: Callable[[Process], None] | None = None,
+        say: Callable[[str], None] = print,
     ) -> None:
         self.folder = StateFolder(state.resolve())
         self.processes: dict[str, Process] = {}
@@ -51,6 +59,8 @@ class Stack:
         self._partitions = partitions
         self._services = services
         self._watch = watch
+        self._say = say
+        self._embedders: Embedders | None = None
         self._answered = False
         self._unwritten = False
         self._resources = contextlib.AsyncExitStack()
@@ -114,6 +124,18 @@ class Stack:
             raise StartFailed(f"not everything answers after {START_WITHIN:.0f} s:\n{self._silent()}") from None
         self._answered = True
         self._write_down()
+        if self._services:
+            going_on = asyncio.create_task(self._go_on(), name="upgrade, and embed with what is added")
+            self._resources.push_async_callback(_ended, going_on)
+
+    async def _go_on(self) -> None:
+        """What is done once everything answers, and no error of which ends anything."""
+        from services.stack.upgrading import upgrade  # noqa: PLC0415  (its drivers take a while to import)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(upgrade(self.python, self.folder.log("rebuild"), self._say))
+            if self._embedders is not None:
+                group.create_task(self._keep_embedding(self._embedders))
 
     async def _configure(self) -> None:
         state = self.folder.path
@@ -131,12 +153,39 @@ class Stack:
         await together(*(self.start(name) for name in SERVERS))
         if self._services:
             await self._initialise()
+            await self._choose_encoder()
             await together(*(self.start(name) for name in self._services))
 
     def _add(self, name: str) -> None:
+        self.processes[name] = Process(self._program(name), self.folder.log(name), self._changed)
+
+    def _program(self, name: str) -> Program:
+        if self._embedders is not None and (encoder := self._embedders.encoder(name)) is not None:
+            return self.python.embedder(name, encoder, backfill=self._embedders.backfills(name))
         servers = {"kafka": self.kafka.program, "postgres": self.postgres.program}
-        program = servers.get(name, partial(self.python.program, name))()
-        self.processes[name] = Process(program, self.folder.log(name), self._changed)
+        return servers.get(name, partial(self.python.program, name))()
+
+    async def _choose_encoder(self) -> None:
+        """Embed for the generation that is live as the stack starts."""
+        from services.stack.embedders import Embedders  # noqa: PLC0415  (its drivers are imported while servers start)
+
+        instances = [name for name in self._services if service_of(name) == EMBEDDER]
+        self._embedders = embedders = Embedders(self.postgres.dsn, instances)
+        self._resources.callback(embedders.close)
+        await embedders.choose()
+
+    async def _keep_embedding(self, embedders: "Embedders") -> None:
+        """Have an embedder for each encoder that is used or was added, and none for others."""
+        while True:
+            ended, begun = await embedders.look()
+            for name in ended:
+                await self.processes.pop(name).stop()
+            for name in begun:
+                self._add(name)
+                self.processes[name].begin()
+            if ended:
+                self._write_down()
+            await asyncio.sleep(LOOK_EVERY)
 
     async def _initialise(self) -> None:
         """Make topics, roles and the control schema, or check them."""
@@ -200,6 +249,11 @@ class Stack:
     def _silent(self) -> str:
         silent = [process for process in self.processes.values() if process.state is not State.RUNNING]
         return "\n".join(f"{process.program.name} is {process.state}; {process.last_words()}" for process in silent)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait((task,))
 
 
 async def together(*steps: Coroutine[Any, Any, None]) -> None:

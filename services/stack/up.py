@@ -23,7 +23,7 @@ def run(state: Path, *, free_ports: bool = False, partitions: int = 4, services:
     """Keep the stack up until a signal asks for its end, and return the exit status."""
     console = Console()
     watch = None if console.is_terminal else say
-    stack = Stack(state, free_ports=free_ports, partitions=partitions, services=services, watch=watch)
+    stack = Stack(state, free_ports=free_ports, partitions=partitions, services=services, watch=watch, say=tell)
     try:
         asyncio.run(until_asked(stack, console))
     except (StackError, OSError) as refusal:
@@ -62,9 +62,14 @@ def welcome(stack: Stack) -> str:
 
 
 def say(process: Process) -> None:
-    """One line for one change, where nobody sees a table; a reader who is gone, or a full disk, ends nothing."""
+    """One line for one change, where nobody sees a table."""
+    tell(line(process))
+
+
+def tell(line: str) -> None:
+    """Print it; a reader who is gone, or a full disk, ends nothing."""
     with contextlib.suppress(OSError):
-        print(line(process), flush=True)
+        print(line, flush=True)
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from encoders.chunking import Piece
 from eventlog.delivery import TopicPartition
 from eventlog.inbox import Inbox
-from schemas.embedded import decode
+from schemas.derived import decode
 from schemas.errors import PositionLost
 from schemas.records import Record
 from services.embedder.pipeline import Pipeline

@@ -1,17 +1,22 @@
 """From deliveries to derived records, without Kafka or a model."""
 
 import json
+from functools import partial
 
 import msgspec
 import numpy as np
+import pytest
 
 from encoders.chunking import Piece
 from eventlog.delivery import Delivered, TopicPartition
+from schemas import events
+from schemas.derived import decode
 from schemas.documents import key_of
-from schemas.embedded import Embedded, Kind, Rejected, Skipped, decode
+from schemas.embedded import Embedded, Kind, Rejected, Skipped
 from schemas.partitions import partition_of
 from schemas.records import Record
 from services.embedder.work import Origin, Output, Work, judge, outputs
+from tests.schemas.later import LATER
 
 ORIGIN = Origin("incarnation", "encoder")
 KEY = key_of("c", "d")
@@ -157,3 +162,12 @@ def test_what_is_too_large_even_to_be_rejected_whole_is_rejected_without_its_byt
     assert rejected.value is None
     assert "over the limit" in rejected.reason
     assert (rejected.source.since, rejected.source.next) == (7, 8)
+
+
+def test_an_older_event_is_embedded_as_of_its_newest_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later version's embedder reads the log from offset 0: v1 takes the same steps there as in a projection."""
+    monkeypatch.setattr(events, "judge", partial(events.judge, types=LATER))
+    (output,) = derive(event(0))
+    derived = read(output)
+    assert isinstance(derived, Embedded)
+    assert (derived.text, derived.title, derived.metadata) == ("t", "t", {"language": "und"})
