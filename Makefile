@@ -10,7 +10,7 @@ BIN := .venv/bin
 EXTRAS := servers,encoder,stack,files,langchain,llamaindex,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint chaos mutations fuzz under-load bench bench-search bench-peers api clean
+.PHONY: help setup demo test lint chaos mutations fuzz under-load bench bench-replay bench-search bench-peers api clean
 
 help:
 	@echo "make setup   everything this needs, in .venv (about 6 GB on Linux, 2 GB without CUDA)"
@@ -22,6 +22,7 @@ help:
 	@echo "make fuzz    MINUTES=…: odd requests, tokens, events and raw records (10 minutes)"
 	@echo "make under-load  overload, Kafka and Postgres away, full disks (as root, about 15 minutes)"
 	@echo "make bench   the tables of the README"
+	@echo "make bench-replay  rebuilds against what Postgres can do, and searches meanwhile (about 6 minutes)"
 	@echo "make bench-search  search quality on SciFact (../shared/retrieval/scifact, or NENRIN_SCIFACT)"
 	@echo "make bench-peers   the same rows in LangChain's and LlamaIndex's Postgres stores"
 	@echo "make api     write docs/api and the command line's reference anew, from the code"
@@ -72,6 +73,9 @@ api: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+bench-replay: setup
+	$(BIN)/python -m benchmarks.replay
 
 bench-search: setup
 	$(BIN)/python -m benchmarks.search_quality

@@ -1,0 +1,1 @@
+"""Replay: how fast read models are rebuilt, in how much memory, and what searches notice of it."""
