@@ -17,7 +17,7 @@ from eventlog.connection import KafkaSettings
 from schemas.published import event_schemas
 from services.command.app import command_application
 from services.query.app import query_application
-from services.query.encoder import QueryEncoder
+from services.query.encoders import QueryEncoders, on
 
 FOLDER = Path(__file__).parents[1] / "docs" / "api"
 NOWHERE = "127.0.0.1:9"
@@ -28,7 +28,7 @@ def published() -> dict[str, str]:
     """Every file by its path in the folder."""
     documents = {
         "openapi-command.json": _served(command_application(KafkaSettings(NOWHERE), POSTGRES)),
-        "openapi-query.json": _served(query_application(POSTGRES, QueryEncoder())),
+        "openapi-query.json": _served(query_application(POSTGRES, QueryEncoders(on("cpu")))),
         **{f"events/{name}.schema.json": schema for name, schema in event_schemas().items()},
     }
     return {path: json.dumps(each, indent=2, ensure_ascii=False) + "\n" for path, each in documents.items()}

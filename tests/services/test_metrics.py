@@ -12,6 +12,7 @@ from services.background import status
 from services.heads.app import readiness as heads_readiness
 from services.heads.metrics import Metrics as HeadsMetrics
 from services.projector.app import readiness as projector_readiness
+from services.projector.follower import Standing
 from tests.running import Running
 from web.readiness import Readiness
 from web.registry import Registry
@@ -103,7 +104,9 @@ def test_the_probe_is_ready_once_it_has_recorded() -> None:
     assert heads_readiness(1.5).missing
 
 
-def test_a_projector_is_ready_once_it_has_claimed() -> None:
-    """However many partitions that are."""
-    assert not projector_readiness(True, ()).missing
-    assert projector_readiness(False, ()).missing
+def test_a_projector_is_ready_once_all_that_it_follows_is_claimed() -> None:
+    """However many partitions that are, and however each stands; following nothing is not being ready."""
+    settled, other = Standing("documents", True, "stopped: a gap"), Standing("passages generation 2", False, "going on")
+    assert not projector_readiness([settled]).missing
+    assert projector_readiness([settled, other]).missing == {"partitions": "not claimed: passages generation 2"}
+    assert projector_readiness([]).missing

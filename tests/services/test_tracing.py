@@ -14,7 +14,6 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from schemas.encoders import MINILM
 from services import tracing
 from services.command.app import command_application
 from services.embedder.app import Embedder
@@ -22,7 +21,7 @@ from services.projector.app import project
 from services.query.app import query_application
 from services.settings import Settings
 from tests.running import Running
-from tests.services.query.conftest import LettersEncoder, alive
+from tests.services.query.conftest import alive, by_letters
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -91,7 +90,7 @@ async def test_spans_join_up_in_one_trace(installed: Settings, exporter: InMemor
     """Caller, command, embedder, projector: each below the one before; a query links to what it shows."""
     async with (
         client(command_application(installed.kafka_settings(), installed.reader_dsn)) as command,
-        client(query_application(installed.reader_dsn, LettersEncoder(MINILM))) as query,
+        client(query_application(installed.reader_dsn, by_letters())) as query,
         pipeline(installed),
     ):
         written = await command.put(DOCUMENT, json={"text": "rings"}, headers={"traceparent": CALLER})

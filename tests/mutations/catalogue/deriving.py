@@ -84,9 +84,9 @@ MUTATIONS = (
     Mutation(
         "vectors-of-a-topic-that-is-gone",
         "A derived record carries the incarnation of its source, and no other is applied.",
-        "services/projector/entries.py",
+        "services/entries.py",
         "if source.incarnation != incarnation:",
         'if source.incarnation == "":',
-        ("tests/services/projector/test_entries.py::test_vectors_of_another_incarnation_are_not_mixed_in",),
+        ("tests/services/test_entries.py::test_vectors_of_another_incarnation_are_not_mixed_in",),
     ),
 )

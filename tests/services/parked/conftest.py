@@ -18,7 +18,7 @@ from projections.writer import Writer
 from schemas.documents import ADDED
 from schemas.records import Record, frozen_headers
 from schemas.topics import DOCUMENTS
-from services.projector.entries import from_source
+from services.entries import from_source
 from services.settings import Settings
 from tests.projections.ledger import Ledger
 
