@@ -29,8 +29,9 @@ async def test_a_recreated_source_is_never_read_on(log: Log, database: Database,
     settings = log.settings
     await asyncio.to_thread(log.recreate, DOCUMENTS)
     log.add(*SECOND)
-    notes = await projector.until(lambda notes: "was recreated: " in notes.get("passages", ""))
-    assert "documents was recreated" in notes["documents"]
+    notes = await projector.until(
+        lambda notes: all("was recreated: " in notes.get(name, "") for name in ("documents", "passages"))
+    )
     assert "`nenrin projections reset --embed-again`" in notes["documents"]
     assert await database.documents() == set(FIRST) == await database.documents("passages_g1")
     assert await database.applied() == 12
@@ -101,7 +102,9 @@ async def test_added_partitions_stop_what_was_made_for_fewer(
     await applied(log, database, projector)
     await asyncio.to_thread(log.widen, DOCUMENTS, 6)
     log.add(*SECOND, *FIRST, text="newer")
-    notes = await projector.until(lambda notes: "was made for 4" in notes.get("passages", ""))
+    notes = await projector.until(
+        lambda notes: all("was made for 4" in notes.get(name, "") for name in ("documents", "passages"))
+    )
     assert "documents has 6 partitions, but documents_g1 was made for 4" in notes["documents"]
     assert await database.documents() == set(FIRST)
     advice = await problems(log.settings)
