@@ -111,6 +111,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Where several workers run, the longest groups are begun first."""
     if hasattr(config, "workerinput"):
         grouping.order(items)
+    else:  # a worker's own errors are not told
+        grouping.check(items)
 
 
 @pytest.hookimpl(wrapper=True)

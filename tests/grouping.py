@@ -4,7 +4,7 @@ A stack of every process costs half a minute of a core to start and some of one 
 go to the same worker. The longest groups come first, so that no worker is left alone with one at the end.
 """
 
-from collections.abc import MutableSequence
+from collections.abc import Iterable, MutableSequence
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -15,12 +15,15 @@ STACKED = frozenset(
     f"tests/{module}.py"
     for module in (
         "docs/test_examples",
+        "docs/test_mending",
         "docs/test_producers",
         "laws/test_contract_one",
         "nenrin/test_add",
         "nenrin/test_client_with_a_stack",
+        "nenrin/test_deciding",
         "nenrin/test_langchain",
         "nenrin/test_llamaindex",
+        "nenrin/test_small_install",
         "nenrin/test_with_a_stack",
         "published/test_answers",
         "published/test_topics",
@@ -31,8 +34,10 @@ STACKED = frozenset(
 )
 """The modules whose tests use `whole_stack`."""
 LONGEST = (
-    "tests/chaos/test_chaos.py",
     WHOLE_STACK,
+    "tests/chaos/test_chaos.py",
+    "tests/services/encoders/test_changing.py",
+    "tests/services/stack/test_upgrade.py",
     FUZZ,
     "tests/services/stack/test_scale.py",
     "tests/services/stack/test_killed.py",
@@ -57,8 +62,12 @@ def group(nodeid: str) -> str:
 
 
 def order(items: MutableSequence[pytest.Item]) -> None:
-    """Put the longest groups first. A test that uses the whole stack must be known as one that does."""
+    """Put the longest groups first."""
     items[:] = sorted(items, key=lambda item: _turn(group(item.nodeid)))
+
+
+def check(items: Iterable[pytest.Item]) -> None:
+    """A test that uses the whole stack must be known as one that does. Raises `pytest.UsageError`."""
     for item in items:
         if "whole_stack" in getattr(item, "fixturenames", ()) and group(item.nodeid) != WHOLE_STACK:
             raise pytest.UsageError(f"{item.nodeid} uses whole_stack: name its module in tests/grouping.py")
