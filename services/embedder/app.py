@@ -55,6 +55,8 @@ STOPPING = (OtherIncarnation, PositionLost, TopicMismatch, UndecodableRecord)
 """What an embedder can't go on with until somebody has mended it."""
 END_PATIENCE = 2.0
 """Seconds after which a source that ends before a tail's offset is looked at again, before that is believed."""
+HALT_WITHIN = 20.0
+"""Seconds for what was sent to be acknowledged before partitions are let go of."""
 ANSWER_WITHIN = 3.0
 """Seconds that Kafka has to say which topics there are. Then it is asked with a new client."""
 NEAR = 32
@@ -100,7 +102,7 @@ class Embedder:
         self._producer = Producer(kafka, self._topic)
         self._pipeline = Pipeline(self._inbox, self._producer, metrics=Metrics(self.registry), confirm=self.confirm)
         group = f"nenrin-embedder-{self._encoder}"
-        self._app = create_app(group, kafka, [self._inbox], self.claim, self._pipeline.halt)
+        self._app = create_app(group, kafka, [self._inbox], self.claim, self._halt)
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Embed until a signal says stop, or `stop` where it is given."""
@@ -172,7 +174,7 @@ class Embedder:
 
         None of them where the topics aren't what the tails say: somebody has to mend that, and it is tried again.
         """
-        await self._pipeline.halt()
+        await self._halt()
         try:
             positions = await self._claim(assignment)
         except STOPPING as error:
@@ -180,6 +182,17 @@ class Embedder:
             return {}
         self._stopped = None
         return positions
+
+    async def _halt(self) -> None:
+        """Write nothing more. Raises `LogAway` where what was sent is not acknowledged: that ends the process.
+
+        A producer that was cut off by a frozen broker may never hear back, and the group would wait for it for ever.
+        """
+        try:
+            async with asyncio.timeout(HALT_WITHIN):
+                await self._pipeline.halt()
+        except TimeoutError as error:
+            raise LogAway("unknown", f"nothing that was sent was acknowledged for {HALT_WITHIN:g} s") from error
 
     async def _claim(self, assignment: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         await self._incarnations.hold()
