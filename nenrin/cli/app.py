@@ -350,6 +350,11 @@ Parking = Annotated[
 By = Annotated[
     str | None, typer.Option("--by", metavar="WHO", help="Who decides.", show_default="the user who is logged in")
 ]
+Force = Annotated[bool, typer.Option("--force", help="Promote it whatever gates say; needs --reason.")]
+Overruling = Annotated[
+    str | None,
+    typer.Option("--reason", metavar="TEXT", help="Why gates are overruled; it is kept.", show_default=False),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
@@ -435,11 +440,8 @@ def rebuild_projection(
         str | None,
         typer.Option("--postgres", metavar="DSN", help="Build in this database, from the log.", show_default=False),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Promote it whatever gates say; needs --reason.")] = False,
-    reason: Annotated[
-        str | None,
-        typer.Option("--reason", metavar="TEXT", help="Why gates are overruled; it is kept.", show_default=False),
-    ] = None,
+    force: Force = False,
+    reason: Overruling = None,
     queries: Annotated[
         Path | None,
         typer.Option(
@@ -611,11 +613,8 @@ def add_encoder(
         Path | None,
         typer.Option("--queries", metavar="FILE", help="Ask these of both encoders too.", show_default=False),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Promote it whatever gates say; needs --reason.")] = False,
-    reason: Annotated[
-        str | None,
-        typer.Option("--reason", metavar="TEXT", help="Why gates are overruled; it is kept.", show_default=False),
-    ] = None,
+    force: Force = False,
+    reason: Overruling = None,
     by: By = None,
     state: State = None,
     as_json: Json = False,
