@@ -29,7 +29,8 @@ T = TypeVar("T")
 
 ANSWER_WITHIN = 15.0
 """Seconds that the cluster has to answer a question about topics, or to make one, where the asker says nothing."""
-
+LOST_AFTER = 2.0
+"""Seconds after a question's own deadline, at which librdkafka answers as a rule, until it counts as lost."""
 
 _ELECTING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
@@ -205,8 +206,12 @@ class Topics:
         """What librdkafka answers, None for the error code in `unless`; the one place where its errors become ours."""
         answer = asyncio.wrap_future(future)
         answer.add_done_callback(_noted)
-        # unlike awaiting it, waiting for it leaves it alone when cancelled: librdkafka will settle it either way
-        await asyncio.wait({answer})
+        # Unlike awaiting it, waiting for it leaves it alone when cancelled. A question that was under way when a broker
+        # froze may never be settled, whatever its deadline, while the same client answers others.
+        settled, _ = await asyncio.wait({answer}, timeout=self._within + LOST_AFTER)
+        if not settled:
+            message = f"a question about the topics of Kafka at {self._kafka.bootstrap} was never answered"
+            raise LogAway("unknown", message)
         try:
             return answer.result()
         except KafkaException as failure:

@@ -55,8 +55,8 @@ STOPPING = (OtherIncarnation, PositionLost, TopicMismatch, UndecodableRecord)
 """What an embedder can't go on with until somebody has mended it."""
 END_PATIENCE = 2.0
 """Seconds after which a source that ends before a tail's offset is looked at again, before that is believed."""
-HALT_WITHIN = 20.0
-"""Seconds for what was sent to be acknowledged before partitions are let go of."""
+HALT_WITHIN = 45.0
+"""Seconds for what was sent to be acknowledged before partitions are let go of: the producer itself gives up in 40."""
 ANSWER_WITHIN = 3.0
 """Seconds that Kafka has to say which topics there are. Then it is asked with a new client."""
 NEAR = 32
@@ -184,10 +184,7 @@ class Embedder:
         return positions
 
     async def _halt(self) -> None:
-        """Write nothing more. Raises `LogAway` where what was sent is not acknowledged: that ends the process.
-
-        A producer that was cut off by a frozen broker may never hear back, and the group would wait for it for ever.
-        """
+        """Write nothing more. Raises `LogAway` where what was sent is not acknowledged: that ends the process."""
         try:
             async with asyncio.timeout(HALT_WITHIN):
                 await self._pipeline.halt()
