@@ -29,8 +29,6 @@ T = TypeVar("T")
 
 ANSWER_WITHIN = 15.0
 """Seconds that the cluster has to answer a question about topics, or to make one, where the asker says nothing."""
-LOST_AFTER = 2.0
-"""Seconds after a question's own deadline, at which librdkafka answers as a rule, until it counts as lost."""
 
 _ELECTING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
@@ -62,14 +60,15 @@ class Topics:
         if not wanted:
             return {}
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        asked = self._admin.list_offsets(
+        client = self._admin
+        asked = client.list_offsets(
             {TopicPartition(self._kafka.real(name), partition): latest for name, partition in wanted},
             # read committed would stop at the last stable offset
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=self._within,
         )
         return {
-            (self._kafka.logical(place.topic), place.partition): (await self._answer(future)).offset
+            (self._kafka.logical(place.topic), place.partition): (await self._answer(client, future)).offset
             for place, future in asked.items()
         }
 
@@ -91,10 +90,11 @@ class Topics:
             TopicPartition(self._kafka.real(identity.name), partition): after
             for partition in range(identity.partitions)
         }
-        asked = self._admin.list_offsets(
+        client = self._admin
+        asked = client.list_offsets(
             places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=self._within
         )
-        found = {place.partition: (await self._answer(future)).offset for place, future in asked.items()}
+        found = {place.partition: (await self._answer(client, future)).offset for place, future in asked.items()}
         return {at: heads[identity.name, at] if offset < 0 else offset for at, offset in found.items()}
 
     async def _offsets(self, wanted: Sequence[tuple[str, int]], spec: OffsetSpec) -> Mapping[tuple[str, int], int]:
@@ -112,11 +112,10 @@ class Topics:
         places = {TopicPartition(self._kafka.real(name), partition): spec for name, partition in wanted}
         if not places:
             return {}
-        asked = self._admin.list_offsets(
-            places, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._within
-        )
+        client = self._admin
+        asked = client.list_offsets(places, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._within)
         return {
-            (self._kafka.logical(place.topic), place.partition): (await self._answer(future)).offset
+            (self._kafka.logical(place.topic), place.partition): (await self._answer(client, future)).offset
             for place, future in asked.items()
         }
 
@@ -136,20 +135,22 @@ class Topics:
         """What it takes to have these topics. Raises `TopicMismatch` when one exists and is made otherwise."""
         topics = list(wanted)
         found = await self.find([topic.name for topic in topics])
-        cluster = await self._answer(self._admin.describe_cluster(request_timeout=self._within))
+        client = self._admin
+        cluster = await self._answer(client, client.describe_cluster(request_timeout=self._within))
         return planning.plan(topics, found, len(cluster.nodes))
 
     async def carry_out(self, plan: Plan) -> None:
         """Make what the plan says is missing; one that somebody else made meanwhile will do."""
         if not plan.missing:
             return
-        made = self._admin.create_topics(
+        client = self._admin
+        made = client.create_topics(
             [self._new(topic, plan) for topic in plan.missing],
             operation_timeout=self._within,
             request_timeout=self._within,
         )
         for future in made.values():
-            await self._answer(future, unless=KafkaError.TOPIC_ALREADY_EXISTS)
+            await self._answer(client, future, unless=KafkaError.TOPIC_ALREADY_EXISTS)
         await self._until_made(plan)
 
     def _new(self, topic: Topic, plan: Plan) -> NewTopic:
@@ -159,8 +160,9 @@ class Topics:
     async def remove(self, name: str) -> None:
         """Delete a topic with all that is in it, and return when the cluster has forgotten it; none there will do."""
         real = self._kafka.real(name)
-        removed = self._admin.delete_topics([real], operation_timeout=self._within, request_timeout=self._within)
-        await self._answer(removed[real], unless=KafkaError.UNKNOWN_TOPIC_OR_PART)
+        client = self._admin
+        removed = client.delete_topics([real], operation_timeout=self._within, request_timeout=self._within)
+        await self._answer(client, removed[real], unless=KafkaError.UNKNOWN_TOPIC_OR_PART)
         async with asyncio.timeout(self._within):
             while await self.there([name]):  # noqa: ASYNC110  # a broker sets no event
                 await asyncio.sleep(0.05)
@@ -181,9 +183,10 @@ class Topics:
     async def there(self, names: Iterable[str]) -> dict[str, Identity]:
         """Which incarnation each topic is, of those that exist."""
         real = {self._kafka.real(name): name for name in names}
-        asked = self._admin.describe_topics(TopicCollection(list(real)), request_timeout=self._within)
+        client = self._admin
+        asked = client.describe_topics(TopicCollection(list(real)), request_timeout=self._within)
         answers: dict[str, TopicDescription | None] = {
-            name: await self._answer(asked[topic], unless=KafkaError.UNKNOWN_TOPIC_OR_PART)
+            name: await self._answer(client, asked[topic], unless=KafkaError.UNKNOWN_TOPIC_OR_PART)
             for topic, name in real.items()
         }
         return {
@@ -196,37 +199,38 @@ class Topics:
         resources = {name: ConfigResource(ResourceType.TOPIC, self._kafka.real(name)) for name in names}
         if not resources:
             return {}
-        asked = self._admin.describe_configs(list(resources.values()), request_timeout=self._within)
+        client = self._admin
+        asked = client.describe_configs(list(resources.values()), request_timeout=self._within)
         return {
-            name: {key: entry.value for key, entry in (await self._answer(asked[resource])).items()}
+            name: {key: entry.value for key, entry in (await self._answer(client, asked[resource])).items()}
             for name, resource in resources.items()
         }
 
-    async def _answer(self, future: "Future[T]", unless: int | None = None) -> Any:
-        """What librdkafka answers, None for the error code in `unless`; the one place where its errors become ours."""
+    async def _answer(self, client: AdminClient, future: "Future[T]", unless: int | None = None) -> Any:
+        """What librdkafka answers, None for the error code in `unless`; the one place where its errors become ours.
+
+        `client` is the one that was asked: once nobody holds it, it settles none of the questions that are under way.
+        """
         answer = asyncio.wrap_future(future)
         answer.add_done_callback(_noted)
-        # Unlike awaiting it, waiting for it leaves it alone when cancelled. A question that was under way when a broker
-        # froze may never be settled, whatever its deadline, while the same client answers others.
-        settled, _ = await asyncio.wait({answer}, timeout=self._within + LOST_AFTER)
-        if not settled:
-            message = f"a question about the topics of Kafka at {self._kafka.bootstrap} was never answered"
-            raise LogAway("unknown", message)
+        # unlike awaiting it, waiting for it leaves it alone when cancelled: librdkafka will settle it either way
+        await asyncio.wait({answer})
         try:
             return answer.result()
         except KafkaException as failure:
             error: KafkaError = failure.args[0]
             if error.code() == unless:
                 return None
-            raise self._translated(error) from failure
+            raise self._translated(client, error) from failure
 
-    def _translated(self, error: KafkaError) -> LogAway | TopicMismatch:
+    def _translated(self, client: AdminClient, error: KafkaError) -> LogAway | TopicMismatch:
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return TopicMismatch(f"a topic is no longer at {self._kafka.bootstrap}: run `{INIT}`")
         if error.code() in _ELECTING:
             return _Leaderless("not_written", f"a partition at {self._kafka.bootstrap} has no leader: {error.str()}")
-        # a client that lost its broker can wait for a controller for ever, while a new one is answered at once
-        self._admin = _client(self._kafka)
+        if self._admin is client:
+            # one that lost its broker can wait for a controller for ever, while a new one is answered at once
+            self._admin = _client(self._kafka)
         message = f"Kafka at {self._kafka.bootstrap} did not answer about its topics: {error.str()} ({error.name()})"
         return LogAway("not_written", message)
 

@@ -55,8 +55,6 @@ STOPPING = (OtherIncarnation, PositionLost, TopicMismatch, UndecodableRecord)
 """What an embedder can't go on with until somebody has mended it."""
 END_PATIENCE = 2.0
 """Seconds after which a source that ends before a tail's offset is looked at again, before that is believed."""
-HALT_WITHIN = 45.0
-"""Seconds for what was sent to be acknowledged before partitions are let go of: the producer itself gives up in 40."""
 ANSWER_WITHIN = 3.0
 """Seconds that Kafka has to say which topics there are. Then it is asked with a new client."""
 NEAR = 32
@@ -102,7 +100,7 @@ class Embedder:
         self._producer = Producer(kafka, self._topic)
         self._pipeline = Pipeline(self._inbox, self._producer, metrics=Metrics(self.registry), confirm=self.confirm)
         group = f"nenrin-embedder-{self._encoder}"
-        self._app = create_app(group, kafka, [self._inbox], self.claim, self._halt)
+        self._app = create_app(group, kafka, [self._inbox], self.claim, self._pipeline.halt)
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Embed until a signal says stop, or `stop` where it is given."""
@@ -174,7 +172,7 @@ class Embedder:
 
         None of them where the topics aren't what the tails say: somebody has to mend that, and it is tried again.
         """
-        await self._halt()
+        await self._pipeline.halt()
         try:
             positions = await self._claim(assignment)
         except STOPPING as error:
@@ -182,14 +180,6 @@ class Embedder:
             return {}
         self._stopped = None
         return positions
-
-    async def _halt(self) -> None:
-        """Write nothing more. Raises `LogAway` where what was sent is not acknowledged: that ends the process."""
-        try:
-            async with asyncio.timeout(HALT_WITHIN):
-                await self._pipeline.halt()
-        except TimeoutError as error:
-            raise LogAway("unknown", f"nothing that was sent was acknowledged for {HALT_WITHIN:g} s") from error
 
     async def _claim(self, assignment: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         await self._incarnations.hold()

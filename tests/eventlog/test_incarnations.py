@@ -2,16 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable
-from concurrent.futures import Future
-from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from eventlog.connection import KafkaSettings
 from eventlog.incarnations import Incarnations
 from eventlog.planning import Identity
-from eventlog.topics import ANSWER_WITHIN, Topics
+from eventlog.topics import Topics
 from schemas.errors import LogAway, OtherIncarnation, TopicMismatch
 from schemas.topics import DOCUMENTS
 from tests.eventlog.writing import make_topic, remove_topic
@@ -77,32 +74,3 @@ async def test_a_kafka_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1.0):
             await incarnations.confirm()
-
-
-class Losing:
-    """A client that never answers its first question about topics, as librdkafka when a broker froze under it."""
-
-    def __init__(self, client: AdminClient) -> None:
-        self._client = client
-        self._lost = False
-
-    def describe_topics(self, topics: Any, **options: Any) -> dict[str, "Future[Any]"]:
-        """Ask, or pretend to."""
-        asked: dict[str, Future[Any]] = self._client.describe_topics(topics, **options)
-        if self._lost:
-            return asked
-        self._lost = True
-        return {name: Future() for name in asked}
-
-
-async def test_a_question_that_the_client_loses_is_asked_again(
-    topics: Counted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who waits for its answer, to let go of partitions perhaps, does not wait for ever."""
-    monkeypatch.setattr("eventlog.topics.LOST_AFTER", 0.5 - ANSWER_WITHIN)
-    monkeypatch.setattr("eventlog.incarnations.ASK_AGAIN_AFTER", 0.01)
-    incarnations = Incarnations(topics, [DOCUMENTS])
-    await incarnations.hold()
-    monkeypatch.setattr(topics, "_admin", Losing(topics._admin))
-    await incarnations.confirm()
-    assert topics.asked == 3

@@ -1,5 +1,6 @@
 """Topics on a real cluster: made once, checked ever after."""
 
+import asyncio
 import time
 
 import pytest
@@ -83,3 +84,16 @@ async def test_a_cluster_that_is_away_is_an_error_of_ours() -> None:
     with pytest.raises(LogAway, match=r"Kafka at 127\.0\.0\.1:1 did not answer"):
         await Topics(KafkaSettings("127.0.0.1:1"), within=0.5).describe(DOCUMENTS)
     assert time.monotonic() - started < 3
+
+
+async def test_a_client_that_is_given_up_settles_what_others_asked() -> None:
+    """Who asked a moment later hears of it too: librdkafka answers nobody once its client is gone."""
+    topics = Topics(KafkaSettings("127.0.0.1:1"), within=0.5)
+
+    async def ask(after: float) -> None:
+        await asyncio.sleep(after)
+        with pytest.raises(LogAway):
+            await topics.there([DOCUMENTS])
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(ask(0.1 * number) for number in range(10)))
