@@ -4,6 +4,7 @@ The outcome is what a projector's `Writer` would have made of the same log: rows
 """
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 
@@ -211,6 +212,7 @@ class Filling:
             raise _Refused(segment, refusal) from refusal
         finally:
             segment.close()
+        gc.collect()  # nobody else does while a generation is loaded
         self._done += segment.entries
         if segment.after.next >= self._suspect:
             self._limit, self._suspect = segments.EVENTS, 0
