@@ -199,13 +199,19 @@ async def test_the_index_is_nearly_exact_where_vectors_lie_in_clusters(
 
 
 async def test_a_small_collection_beside_a_large_one_is_found(many: Databases) -> None:
-    """One index holds both, and most that it finds belongs to the other: the exact scan finds the rest."""
+    """One index holds both, and most that it finds belongs to the other: it goes on until it has enough of the small.
+
+    Over 40 questions: in one build of the index out of a few, one question in 150 ends in another cluster, however many
+    candidates are asked for.
+    """
     assert SMALL > FEW
+    hits = 0
     async with reading(many) as reader:
-        for query in clustered(5, seed=6):
+        for query in clustered(40, seed=6):
             order = np.argsort(-cosines(VECTORS[: SMALL * 20 : 20], query), kind="stable")
             found = ids(await ask(reader, read.dense("small", 10, query.tobytes())))
-            assert len(set(found) & {f"s{number:04}" for number in order[:10]}) >= 9
+            hits += len(set(found) & {f"s{number:04}" for number in order[:10]})
+    assert hits >= 0.95 * 400
 
 
 def asked(k: int, path: str | None = None, collection: str = "c") -> list[Question]:
