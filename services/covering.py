@@ -1,5 +1,6 @@
 """What a derived topic covers of its source: from where on its records stand for source records, and up to where."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -23,6 +24,21 @@ class Cover(msgspec.Struct, frozen=True):
 
     begin: int
     end: int
+
+
+class Standstill:
+    """How long somebody's work has stood still, by what is done of it."""
+
+    def __init__(self) -> None:
+        self._done = -1
+        self._since = 0.0
+
+    def seconds(self, done: int) -> float:
+        """Since when it has been `done` and no more; 0.0 where something was done since it was last asked for."""
+        now = asyncio.get_running_loop().time()
+        if done != self._done:
+            self._done, self._since = done, now
+        return now - self._since
 
 
 async def covers(kafka: KafkaSettings, source: Identity, encoder: str) -> dict[int, Cover]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from eventlog.topics import Topics
 from schemas.errors import LogAway, OtherIncarnation, PositionLost
 from schemas.topics import DOCUMENTS
-from services.covering import Cover, covers
+from services.covering import Cover, Standstill, covers
 from services.settings import Settings
 
 LOOK_EVERY = 1.0
@@ -62,16 +62,15 @@ class _Told:
     def __init__(self, encoder: str, say: Callable[[str], None]) -> None:
         self._encoder = encoder
         self._say = say
-        self._done = -1
-        self._since = 0.0
+        self._embedder = Standstill()
         self._silent = True
 
     def at(self, done: int) -> None:
         """So much is covered now."""
-        now = asyncio.get_running_loop().time()
-        if done != self._done:
-            self._done, self._since, self._silent = done, now, True
-        elif self._silent and now - self._since > SILENT_AFTER:
+        stood = self._embedder.seconds(done)
+        if stood == 0:
+            self._silent = True
+        elif self._silent and stood > SILENT_AFTER:
             self._silent = False
             self._say(f"nothing has moved for {SILENT_AFTER:.0f} s: is its embedder at work? {starting(self._encoder)}")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from eventlog.connection import KafkaSettings
 from schemas.errors import NenrinError
 from schemas.topics import DOCUMENTS, derived
-from services.covering import reached
+from services.covering import Standstill, reached
 from services.replay.progress import Phase, Progress
 
 LOOK_EVERY = 0.5
@@ -20,14 +20,12 @@ class Uncovered(NenrinError):
 
 async def covered(kafka: KafkaSettings, encoder: str, ends: Mapping[int, int], progress: Progress) -> None:
     """Return once the derived topic covers the source up to `ends`. Raises `Uncovered`, `LogAway`."""
-    clock, began, last, moved_at = asyncio.get_running_loop(), -1, -1, 0.0
+    embedder, began = Standstill(), -1
     while missing := _missing(there := await reached(kafka, encoder, ends), ends):
         done = sum(there.values())
-        if done != last:
-            last, moved_at = done, clock.time()
         began = done if began < 0 else began
         progress.show(Phase.COVERING, done - began, done - began + sum(missing.values()))
-        if clock.time() - moved_at > STUCK_AFTER:
+        if embedder.seconds(done) > STUCK_AFTER:
             raise Uncovered(_nobody(encoder, there, ends, missing))
         await asyncio.sleep(LOOK_EVERY)
 
