@@ -5,6 +5,7 @@ import json
 import secrets
 import signal
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -14,15 +15,20 @@ import services.init
 from projections.control.install import install
 from services.settings import Settings
 from tests import alone, grouping
-from tests.running import Databases, Running, as_reader, execute, running, until_it_embeds, up, with_database
+from tests.running import Databases, Running, as_reader, clone, execute, running, until_it_embeds, up, with_database
+
+WHOLE_STACK = pytest.StashKey[ExitStack]()
+"""What ends the stack of `whole_stack`."""
 
 pytest.register_assert_rewrite("tests.laws.reading", "tests.laws.derived")  # so that a broken law shows its values
 
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Kafka and Postgres, nothing in them."""
+    """Kafka and Postgres, nothing in them. What Postgres is told to write survives a kill, but no loss of power."""
     with running(tmp_path_factory.mktemp("servers"), "services.stack.dev") as program:
+        for statement in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
+            execute(program.endpoints["postgres"], statement)
         yield program
 
 
@@ -60,7 +66,7 @@ def postgres(servers: Running, template: str, reader_password: str) -> Iterator[
     """A migrated database of this test's own."""
     owner: str = servers.endpoints["postgres"]
     name = f"test_{secrets.token_hex(4)}"
-    execute(owner, f"CREATE DATABASE {name} TEMPLATE {template}")
+    clone(owner, name, template)
     yield Databases(with_database(owner, name), as_reader(owner, name, reader_password))
     execute(owner, f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -85,10 +91,12 @@ def installed(settings: Settings) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def whole_stack(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Running]:
     """`nenrin up`, for the tests that need every process and leave each of them running."""
-    with up(tmp_path_factory.mktemp("up")) as program:
+    with ExitStack() as stack:
+        program = stack.enter_context(up(tmp_path_factory.mktemp("up")))
         until_it_embeds(program)
+        pytestconfig.stash[WHOLE_STACK] = stack
         yield program
 
 
@@ -113,6 +121,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         grouping.order(items)
     else:  # a worker's own errors are not told
         grouping.check(items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Where several workers run, the whole stack ends with the last test that needs it; idle it would take CPU time."""
+    if hasattr(item.config, "workerinput") and grouping.is_last(item, nextitem) and WHOLE_STACK in item.config.stash:
+        item.config.stash[WHOLE_STACK].close()
 
 
 @pytest.hookimpl(wrapper=True)

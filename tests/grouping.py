@@ -66,6 +66,11 @@ def order(items: MutableSequence[pytest.Item]) -> None:
     items[:] = sorted(items, key=lambda item: _turn(group(item.nodeid)))
 
 
+def is_last(item: pytest.Item, following: pytest.Item | None) -> bool:
+    """Whether a test is the last one of those that share the whole stack."""
+    return group(item.nodeid) == WHOLE_STACK and (following is None or group(following.nodeid) != WHOLE_STACK)
+
+
 def check(items: Iterable[pytest.Item]) -> None:
     """A test that uses the whole stack must be known as one that does. Raises `pytest.UsageError`."""
     for item in items:

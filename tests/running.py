@@ -141,6 +141,11 @@ def until_it_embeds(stack: Running) -> None:
         time.sleep(0.1)
 
 
+def clone(owner: str, name: str, template: str) -> None:
+    """Make a database that is a copy of another: of its files, which is quicker than page by page through the log."""
+    execute(owner, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+
+
 def as_reader(dsn: str, database: str, password: str) -> str:
     """The DSN of the role that can only select."""
     parts = urlsplit(dsn)

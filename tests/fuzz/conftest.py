@@ -17,9 +17,9 @@ def seed() -> int:
     return chosen
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """`nenrin up` for the tests of this folder alone."""
+    """`nenrin up` for the tests of this folder alone, and no longer than they run."""
     with up(tmp_path_factory.mktemp("fuzzed")) as program:
         yield program
 

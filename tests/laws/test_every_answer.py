@@ -34,7 +34,7 @@ from tests.laws.reading import (
     written_token,
 )
 from tests.oracle import Version
-from tests.running import Databases, as_reader, execute, with_database
+from tests.running import Databases, as_reader, clone, execute, with_database
 
 READING_FOR = 4.0  # seconds
 NAMES = [*(f"d{number}" for number in range(20)), "a/b c", "年輪/7", ".."]
@@ -64,7 +64,7 @@ def scene(
 ) -> Iterator[Scene]:
     """One for the module: the model takes seconds to load."""
     owner, name, folder = servers.endpoints["postgres"], f"law_{secrets.token_hex(4)}", tmp_path_factory.mktemp("law")
-    execute(owner, f"CREATE DATABASE {name} TEMPLATE {template}")
+    clone(owner, name, template)
     databases = Databases(with_database(owner, name), as_reader(owner, name, reader_password))
     settings = Settings(kafka=kafka, postgres=databases.owner, partitions=4, topic_prefix=f"{name}.")  # type: ignore[arg-type]
     services.init.run(settings)

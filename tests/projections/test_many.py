@@ -22,7 +22,7 @@ from projections.writer import Writer
 from tests.projections.logs import INCARNATION, TOPIC
 from tests.projections.test_filters import matches
 from tests.projections.test_search import DIMENSIONS, ask, cosines, document, ids, units
-from tests.running import Databases, Running, as_reader, execute, with_database
+from tests.running import Databases, Running, as_reader, clone, execute, with_database
 
 DOCUMENTS, SMALL, CROWD = 30_000, 1_500, 500
 MOST_PASSING = 40
@@ -122,7 +122,7 @@ def many(servers: Running, template: str, reader_password: str) -> Iterator[Data
     """A database with all of them, that these tests only read."""
     owner: str = servers.endpoints["postgres"]
     name = f"many_{secrets.token_hex(4)}"
-    execute(owner, f"CREATE DATABASE {name} TEMPLATE {template}")
+    clone(owner, name, template)
     asyncio.run(fill(with_database(owner, name)))
     yield Databases(with_database(owner, name), as_reader(owner, name, reader_password))
     execute(owner, f"DROP DATABASE {name} WITH (FORCE)")

@@ -32,7 +32,7 @@ from schemas.errors import (
 from tests.projections import logs
 from tests.projections.ledger import BUILD, Ledger
 from tests.projections.logs import INCARNATION, PARTITIONS, TOPIC, added, embedded, nothing, refused, removed
-from tests.running import Running, execute, with_database
+from tests.running import Running, clone, with_database
 
 Parked = dict[int, int | None]
 """The offsets of what is parked, and what took its place."""
@@ -55,7 +55,7 @@ ALTER TABLE documents_g1.parked DROP CONSTRAINT IF EXISTS parked_value_check;
 def dsn(servers: Running, template: str) -> str:
     """A database with two upsert projections and one that adds up; as its owner."""
     owner: str = servers.endpoints["postgres"]
-    execute(owner, f"CREATE DATABASE nenrin_parking TEMPLATE {template}")
+    clone(owner, "nenrin_parking", template)
     passages = Wanted(Passages(), Build(TOPIC, PARTITIONS, INCARNATION, "an-encoder", logs.DIMENSIONS))
     wanted = [Wanted(Documents(), BUILD), Wanted(Ledger(), BUILD), passages]
     asyncio.run(install(with_database(owner, "nenrin_parking"), wanted))

@@ -44,7 +44,7 @@ from tests.projections.logs import (
     removed,
     unembedded,
 )
-from tests.running import Running, execute, with_database
+from tests.running import Running, clone, execute, with_database
 
 MODELS: tuple[tuple[ReadModel, Build], ...] = (
     (Documents(), BUILD),
@@ -91,7 +91,7 @@ def dsn(servers: Running, template: str) -> str:
     """A database with the three read models, one of whose events add up."""
     owner: str = servers.endpoints["postgres"]
     execute(owner, "DROP DATABASE IF EXISTS nenrin_filling WITH (FORCE)")  # what a killed run left
-    execute(owner, f"CREATE DATABASE nenrin_filling TEMPLATE {template}")
+    clone(owner, "nenrin_filling", template)
     asyncio.run(install(with_database(owner, "nenrin_filling"), [Wanted(model, build) for model, build in MODELS]))
     return with_database(owner, "nenrin_filling")
 
