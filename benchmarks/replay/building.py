@@ -9,11 +9,11 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from sqlalchemy import MetaData
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import AddConstraint, CreateIndex
 
 from benchmarks.replay.logs import PARTITIONS
+from benchmarks.replay.unindexed import VECTORS
 from eventlog.connection import KafkaSettings
 from projections.control.install import administration
 from projections.database import connect
@@ -30,21 +30,9 @@ from services.replay.filling import Job
 from services.replay.loading import load
 from services.replay.progress import Silent
 
-VECTORS = "passages_vector"
 _OPTIONS = """
 SELECT coalesce(array_to_string(reloptions, ', '), 'fillfactor = 100') FROM pg_class WHERE oid = $1::text::regclass
 """
-
-
-class WithoutVectorIndex(Passages):
-    """The read model without its HNSW index, which costs more than all the rest."""
-
-    def define(self, schema: str, dimensions: int | None) -> MetaData:
-        """The tables in a generation's schema."""
-        metadata = super().define(schema, dimensions)
-        for table in metadata.tables.values():
-            table.indexes = {index for index in table.indexes if index.name != VECTORS}
-        return metadata
 
 
 class Built(msgspec.Struct, frozen=True):

@@ -9,8 +9,9 @@ import asyncpg
 
 from benchmarks.passages import database, texts
 from benchmarks.replay import logs
-from benchmarks.replay.building import Built, WithoutVectorIndex, bare_copy, built, by_hand, vector_index
+from benchmarks.replay.building import Built, bare_copy, built, by_hand, vector_index
 from benchmarks.replay.logs import Mix
+from benchmarks.replay.unindexed import WithoutVectorIndex
 from benchmarks.reporting import Figure
 from eventlog.connection import KafkaSettings
 from projections.control.install import Wanted, install

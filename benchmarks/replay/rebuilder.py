@@ -5,7 +5,8 @@ import resource
 import sys
 from pathlib import Path
 
-from benchmarks.replay.building import WithoutVectorIndex, built
+from benchmarks.replay.building import built
+from benchmarks.replay.unindexed import WithoutVectorIndex
 from eventlog.connection import KafkaSettings
 
 

@@ -23,7 +23,7 @@ from sqlalchemy.schema import AddConstraint, CreateIndex, DropIndex, ExecutableD
 from projections.database import translated
 from projections.generations import lifecycle
 from projections.generations.lifecycle import Build
-from projections.generations.tables import schema_of
+from projections.generations.tables import row_tables, schema_of
 from projections.port import ReadModel
 from projections.positions import Position
 from schemas.errors import Fenced, GenerationMissing
@@ -100,8 +100,7 @@ class Loading(msgspec.Struct, frozen=True):
 
     def row_tables(self) -> list[Table]:
         """Its tables that hold rows."""
-        metadata = self.model.define(self.schema, self.dimensions)
-        return [metadata.tables[f"{self.schema}.{table}"] for table in self.model.tables]
+        return row_tables(self.model, self.schema, self.dimensions)
 
     async def stage(self, connection: asyncpg.Connection) -> Stage:
         """How far it is. Raises `GenerationMissing`."""

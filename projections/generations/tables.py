@@ -15,6 +15,8 @@ from sqlalchemy import (
     text,
 )
 
+from projections.port import ReadModel
+
 UNRESOLVED = "resolved_by IS NULL AND skipped_at IS NULL"
 """SQL: whether a parked event waits to be healed, retried or skipped."""
 
@@ -22,6 +24,12 @@ UNRESOLVED = "resolved_by IS NULL AND skipped_at IS NULL"
 def schema_of(projection: str, generation: int) -> str:
     """The Postgres schema of a generation."""
     return f"{projection}_g{generation}"
+
+
+def row_tables(model: ReadModel, schema: str, dimensions: int | None) -> list[Table]:
+    """The tables of a generation that hold rows; `dimensions` are those of its vectors."""
+    metadata = model.define(schema, dimensions)
+    return [metadata.tables[f"{schema}.{table}"] for table in model.tables]
 
 
 def define(metadata: MetaData) -> None:

@@ -1,7 +1,8 @@
 """A stretch of one partition, as it will be written: the last word on each document that occurs in it.
 
 What an event makes is turned into rows at once and put aside on disk; which of it lasts is known at the stretch's end.
-Kept in memory are 16 bytes for each event, and 8 for each table, whatever is in it.
+Kept in memory are 16 bytes for each event, and 8 for each table, whatever is in it. Of a finished stretch, it is where
+in its files the rows lie that last.
 """
 
 import tempfile
@@ -11,14 +12,14 @@ from hashlib import blake2b
 from itertools import accumulate
 from typing import IO, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Column, Table
 
 from projections import copying, positions
-from projections.generations.loading import Loading
 from projections.parking import Settled
-from projections.port import Entry, Folded, Nothing
+from projections.port import Entry, Folded, Nothing, ReadModel
 from projections.positions import Position
 from schemas.errors import NenrinError
 
@@ -61,35 +62,66 @@ class Spool:
             raise DiskFull(f"{tempfile.gettempdir()}, where a load puts rows aside, takes no more: {error}") from error
         self.size = ends[-1]
 
-    async def copied(self, lasting: NDArray[np.int64]) -> AsyncIterator[bytes]:
-        """A binary COPY of the rows of some of the documents, which are named by their numbers, in order."""
+    def finish(self, lasting: NDArray[np.int64]) -> "Rows":
+        """The rows of some of the documents, which are named by their numbers, in order. The file goes with them."""
         self._file.flush()
-        yield copying.HEAD
-        for begin, end in self._runs(lasting):
-            for at in range(begin, end, CHUNK):
-                self._file.seek(at)
-                yield self._file.read(min(CHUNK, end - at))
-        yield copying.TAIL
-
-    def _runs(self, lasting: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-        """Where the rows of those documents lie; those of neighbours are one piece."""
         ends = np.frombuffer(self._ends, dtype=np.uint64)[lasting]
         begins = np.frombuffer(array("Q", [0]) + self._ends, dtype=np.uint64)[lasting]
-        breaks = np.flatnonzero(begins[1:] != ends[:-1])
-        first, last = np.concatenate(([0], breaks + 1)), np.concatenate((breaks, [len(ends) - 1]))
-        if len(lasting):
-            yield from zip(begins[first].tolist(), ends[last].tolist(), strict=True)
+        # the rows of neighbours are one piece
+        whole = begins[1:] != ends[:-1]
+        first, last = np.append(True, whole)[: len(begins)], np.append(whole, True)[: len(ends)]
+        return Rows(self._file, begins[first], ends[last])
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
 
 
-class Segment:
-    """A stretch of one partition that begins at `before`."""
+class Rows(msgspec.Struct, frozen=True):
+    """Rows of one table, as they lie in a file: from each of `begins` to the one of `ends` beside it."""
 
-    def __init__(self, loading: Loading, partition: int, before: Position, *, is_first: bool) -> None:
-        """`is_first`: nothing of the partition is written yet that it could supersede."""
+    file: IO[bytes]
+    begins: NDArray[np.uint64]
+    ends: NDArray[np.uint64]
+
+    async def copied(self) -> AsyncIterator[bytes]:
+        """A binary COPY of them."""
+        yield copying.HEAD
+        for begin, end in zip(self.begins.tolist(), self.ends.tolist(), strict=True):
+            for at in range(begin, end, CHUNK):
+                self.file.seek(at)
+                yield self.file.read(min(CHUNK, end - at))
+        yield copying.TAIL
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """A segment as it is written: its rows by table; `names` of documents, where it can supersede any.
+
+    `only` is its one entry, where it has no more.
+    """
+
+    partition: int
+    before: Position
+    after: Position
+    entries: int
+    only: Entry | None
+    parked: list[Settled]
+    names: Rows | None
+    rows: dict[str, Rows]
+
+    def close(self) -> None:
+        """Let go of its files."""
+        for rows in (*self.rows.values(), *([self.names] if self.names else ())):
+            rows.file.close()
+
+
+class Segment:
+    """A stretch of one partition that begins at `before`, while it is made."""
+
+    def __init__(
+        self, model: ReadModel, tables: Sequence[Table], partition: int, before: Position, *, is_first: bool
+    ) -> None:
+        """`tables`: those of the model. `is_first`: nothing of the partition is written that it could supersede."""
         self.partition = partition
         self.before = self.after = before
         self.entries = 0
@@ -97,9 +129,8 @@ class Segment:
         """Its one entry, where it has no more."""
         self.parked: list[Settled] = []
         self._parked_bytes = 0
-        self._model = loading.model
+        self._model = model
         self._keys = bytearray()
-        tables = loading.row_tables()
         self.names = None if is_first else Spool(copying.encoder(_columns(tables[0], KEY)))
         self.rows = {
             table.name: Spool(copying.encoder(_columns(table, self._model.columns(table.name)))) for table in tables
@@ -107,8 +138,8 @@ class Segment:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is time to write it."""
-        return self.entries >= EVENTS or self.size >= BYTES or self._parked_bytes >= PARKED_BYTES
+        """Whether it is time to write it, however few events it has."""
+        return self.size >= BYTES or self._parked_bytes >= PARKED_BYTES
 
     @property
     def size(self) -> int:
@@ -134,7 +165,14 @@ class Segment:
         for table, spool in self.rows.items():
             spool.add([item.rows.get(table, ()) for item in folded])
 
-    def lasting(self) -> NDArray[np.int64]:
+    def finish(self) -> Finished:
+        """As it is written. Its files go with it."""
+        lasting = self._lasting()
+        names = None if self.names is None else self.names.finish(lasting)
+        rows = {table: spool.finish(lasting) for table, spool in self.rows.items()}
+        return Finished(self.partition, self.before, self.after, self.entries, self.only, self.parked, names, rows)
+
+    def _lasting(self) -> NDArray[np.int64]:
         """The numbers of the folded documents that nothing in the segment supersedes, in their order."""
         keys = np.frombuffer(self._keys, dtype=np.dtype((np.void, _DIGEST)))
         _, first = np.unique(keys[::-1], return_index=True)

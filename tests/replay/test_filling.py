@@ -1,7 +1,8 @@
 """Bulk loading comes to what a projector's writer makes of the same log, however it is cut and whatever ends it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -44,6 +45,7 @@ from tests.projections.logs import (
     removed,
     unembedded,
 )
+from tests.replay.lists import Died, Log
 from tests.running import Running, clone, execute, with_database
 
 MODELS: tuple[tuple[ReadModel, Build], ...] = (
@@ -58,32 +60,6 @@ BEGIN = "DELETE FROM nenrin.decisions;" + "".join(
     + f"UPDATE {model.name}_g1.positions SET next = 0, read_next = 0, epoch = 0, backend_pid = NULL;"
     for model, _ in MODELS
 )
-
-
-class Died(Exception):
-    """What a test ends a load with."""
-
-
-class Log:
-    """Batches of entries instead of Kafka; it dies after some of them, when told to."""
-
-    def __init__(self, partitions: Sequence[Sequence[Entry]], batch: int) -> None:
-        self._partitions = partitions
-        self._batch = batch
-        self.dies_after: int | None = None
-
-    async def entries(
-        self, kafka: KafkaSettings, stretch: Stretch, starts: Mapping[int, Position], until: object
-    ) -> AsyncGenerator[list[Entry]]:
-        """As `reading.entries`."""
-        given = 0
-        for partition, start in starts.items():
-            rest = [each for each in self._partitions[partition] if each.place.next > start.next]
-            for first in range(0, len(rest), self._batch):
-                if given == self.dies_after:
-                    raise Died
-                given += 1
-                yield rest[first : first + self._batch]
 
 
 @pytest.fixture(scope="module")
@@ -212,13 +188,14 @@ TRIALS = st.builds(
 @given(TRIALS)
 def test_it_holds_what_the_writer_holds(dsn: str, trial: Trial) -> None:
     """Rows, digests, parked events with what healed them, and positions; after loads that died anywhere, too."""
+    asyncio.run(check(dsn, trial))
+
+
+async def check(dsn: str, trial: Trial, *, elsewhere: bool = False) -> None:
+    """Write it, load it, which may have to be done in other processes, and compare."""
     model, build = MODELS[trial.model]
-    log = [[entry(model, p, n, *each) for n, each in enumerate(part)] for p, part in enumerate(trial.log)]
-    asyncio.run(check(dsn, trial, model, build, [*log, [], []]))
-
-
-async def check(dsn: str, trial: Trial, model: ReadModel, build: Build, log: list[list[Entry]]) -> None:
-    """Write it, load it, and compare."""
+    log = [[entry(model, p, n, *each) for n, each in enumerate(part)] for p, part in enumerate([*trial.log, [], []])]
+    there = Log(log, trial.batch, home=os.getpid(), dies_at_home=elsewhere)
     connection = await connect(dsn, application="a test")
     await connection.execute(BEGIN)
     for place in trial.skipped:
@@ -227,7 +204,7 @@ async def check(dsn: str, trial: Trial, model: ReadModel, build: Build, log: lis
     made = await created(dsn, model, build)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "EVENTS", trial.segment)
-        await loaded(patch, dsn, job(made, log), Log(log, trial.batch), trial.dies)
+        await loaded(patch, dsn, job(made, log), there, trial.dies)
     assert await held(connection, model, 2) == await held(connection, model, 1)
     assert await made.stage(connection) is Stage.LOADED
     assert await relations(connection, made.schema) == await relations(connection, f"{model.name}_g1")
