@@ -25,10 +25,10 @@ from schemas.errors import DataRefused, TooManyParked
 from services.replay import reading, segments, workers
 from services.replay.folding import Folding, Full
 from services.replay.narrowing import Narrowing, Refused
+from services.replay.orders import Part, Task
 from services.replay.progress import Phase, Progress
 from services.replay.reading import Stretch
 from services.replay.segments import Finished
-from services.replay.worker import Part, Task
 from services.replay.workers import Stopped, Workers
 
 _WRITTEN = """

@@ -29,7 +29,7 @@ class Narrowing:
         self.amended: dict[tuple[int, int], Entry] = {}
 
     def narrow(self, refused: Refused) -> None:
-        """Go on with half a segment; where that is one event, have it parked. Raises `DataRefused` if that is in vain."""
+        """Go on with half a segment; one event is parked instead. Raises `DataRefused` if that is in vain."""
         segment = refused.segment
         if segment.only is None:
             self.limit, self._suspect = segment.entries // 2, segment.after.next

@@ -10,62 +10,16 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-import msgspec
-
-from eventlog.connection import KafkaSettings
 from projections.generations.tables import row_tables
-from projections.parking import Standing
-from projections.port import Entry, ReadModel
-from projections.positions import Position
+from projections.port import Entry
 from services.replay.folding import Folding
 from services.replay.narrowing import Narrowing
+from services.replay.orders import Done, Failed, Part, Reached, Task
 from services.replay.passing import receive, send
-from services.replay.reading import Stretch
-
-Read = Callable[..., AsyncGenerator[list[Entry]]]
-
-
-class Task(msgspec.Struct, frozen=True):
-    """What all of them are told first: how to read (`reading.entries`), what, and into segments of which length."""
-
-    read: Read
-    kafka: KafkaSettings
-    stretch: Stretch
-    until: Mapping[int, int] | None
-    model: ReadModel
-    schema: str
-    dimensions: int | None
-    limit: int
-
-
-class Part(msgspec.Struct, frozen=True):
-    """A partition to be folded: from `at` on; nothing is written yet where that is `begin`."""
-
-    partition: int
-    begin: Position
-    at: Position
-    standing: Standing
-
-
-class Reached(msgspec.Struct, frozen=True):
-    """How far a partition is folded."""
-
-    partition: int
-    position: Position
-
-
-class Done(msgspec.Struct, frozen=True):
-    """All of a partition was handed over."""
-
-
-class Failed(msgspec.Struct, frozen=True):
-    """The worker gives up: `reason`. Whoever folds the same in the process that writes finds it there."""
-
-    reason: str
 
 
 def main() -> None:
@@ -80,12 +34,18 @@ async def _work(channel: socket.socket) -> None:
     listening = threading.Thread(target=_listen, args=(channel, asyncio.get_running_loop(), inbox), daemon=True)
     listening.start()
     try:
-        task = await inbox.get()
+        task = await _next(inbox)
         while True:
-            await _fold(channel, inbox, task, await inbox.get())
+            await _fold(channel, inbox, task, await _next(inbox))
             send(channel, Done())
     except Exception as error:
         send(channel, Failed(f"{type(error).__name__}: {error}"))
+
+
+async def _next(inbox: asyncio.Queue[Any]) -> Any:
+    if isinstance(message := await inbox.get(), Exception):
+        raise message  # it can't be read here
+    return message
 
 
 def _listen(channel: socket.socket, loop: asyncio.AbstractEventLoop, inbox: asyncio.Queue[Any]) -> None:
@@ -94,6 +54,8 @@ def _listen(channel: socket.socket, loop: asyncio.AbstractEventLoop, inbox: asyn
             message = receive(channel)
         except (EOFError, OSError):
             os._exit(0)
+        except Exception as error:
+            message = error
         loop.call_soon_threadsafe(inbox.put_nowait, message)
 
 
@@ -116,7 +78,7 @@ async def _fold(channel: socket.socket, inbox: asyncio.Queue[Any], task: Task, p
             segment.close()
             del segment
             gc.collect()
-            await inbox.get()
+            await _next(inbox)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from projections.positions import Position
+from services.replay.orders import Done, Failed, Part, Reached, Task
 from services.replay.passing import receive, send
 from services.replay.segments import Finished
-from services.replay.worker import Done, Failed, Part, Reached, Task
 
 LITTLE = 10_000
 """Records of the log that are folded sooner than a worker has started, which takes about half a second."""
@@ -57,8 +57,8 @@ class _Worker:
         """Raises `Stopped`."""
         try:
             message = await asyncio.to_thread(receive, self._channel)
-        except (EOFError, OSError) as error:
-            raise Stopped(f"a worker has gone: {error}") from error
+        except Exception as error:  # it has gone, or sends what can't be read
+            raise Stopped(f"a worker is not heard any more: {error!r}") from error
         if isinstance(message, Failed):
             raise Stopped(message.reason)
         return message

@@ -64,7 +64,7 @@ async def test_a_worker_is_killed(dsn: str, connection: asyncpg.Connection, monk
     log = log_of(ADDED, ADDED)
     await written(dsn, MODEL, log)
     made, loading = await begun(dsn, connection, monkeypatch, Log(log, 2, home=os.getpid(), stands_after=3))
-    (first, *_) = await working(dsn, made)
+    (first, *_) = await working(dsn, made, loading)
     first.kill()
     assert (await loading).events == 16
     assert await held(connection, MODEL, 2) == await held(connection, MODEL, 1)
@@ -76,7 +76,7 @@ async def test_a_load_is_broken_off(dsn: str, connection: asyncpg.Connection, mo
     """Its workers end with it."""
     log = log_of(ADDED, ADDED)
     made, loading = await begun(dsn, connection, monkeypatch, Log(log, 2, stands_after=3))
-    assert len(await working(dsn, made)) == 2
+    assert len(await working(dsn, made, loading)) == 2
     loading.cancel()
     await asyncio.wait({loading})
     assert loading.cancelled()
@@ -93,10 +93,12 @@ async def begun(
     return made, asyncio.create_task(load(connection, job(made, log.partitions), Silent()))
 
 
-async def working(dsn: str, made: Loading) -> list[psutil.Process]:
+async def working(dsn: str, made: Loading, loading: asyncio.Task[Loaded]) -> list[psutil.Process]:
     """The workers, once each of the two partitions has a segment written."""
     looking = await connect(dsn, application="a test")
     while (await made.resume(looking)).events < 8:
+        print((await made.resume(looking)), loading, psutil.Process().children(), flush=True)
+        assert not loading.done(), loading
         await asyncio.sleep(0.05)
     await looking.close()
     return psutil.Process().children()
