@@ -104,10 +104,10 @@ def _shown(made: Built) -> str:
 
 
 async def memory(stack: Stack, few: KafkaSettings, many: KafkaSettings, events: int) -> Figure:
-    """The largest size of a process, for a small log and for a large one."""
+    """The largest sizes of the processes that load, added up, for a small log and for a large one: as many for both."""
     small, large = [await _resident(stack, kafka) for kafka in (few, many)]
     return Figure(
-        "memory of the process that loads passages",
+        "memory of the processes that load passages, added up",
         f"{large:.0f} MB for {events:,} events, {large / small:.2f} x the baseline",
         f"{small:.0f} MB for {events // 10:,}",
         f"flat: {GROWTH} x",

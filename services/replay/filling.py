@@ -76,8 +76,9 @@ class Filling:
                 log.info("one process folds the rest", reason=str(stopped))
                 self._alone = True
             except Refused as refused:
-                self._narrowing.narrow(refused)
                 self._alone = True
+                if (parked := self._narrowing.narrow(refused)) is not None:
+                    log.warning("event parked", place=parked.place, reason=str(refused))
             except TooManyParked as error:
                 if str(error) == full:
                     raise
@@ -89,6 +90,7 @@ class Filling:
         parked = dict(enumerate(await self._parked()))
         self._positions = standing.positions
         self._done = standing.events
+        self._show()
         writing = _Writing()
         try:
             async with aclosing(self._segments(standing, parked)) as found:
@@ -133,6 +135,9 @@ class Filling:
 
     def _reached(self, partition: int, position: Position) -> None:
         self._positions[partition] = position
+        self._show()
+
+    def _show(self) -> None:
         self._progress.show(
             Phase.LOADING, sum(map(self._read, self._positions)), sum(map(self._to_read, self._positions))
         )

@@ -1,14 +1,10 @@
 """Finding the event that Postgres refuses: the log is read again in halves, until that event stands alone."""
 
-import structlog
-
 from projections import parking
 from projections.port import Change, Entry
 from projections.positions import Position
 from schemas.errors import DataRefused
 from services.replay.segments import Finished, Segment
-
-log = structlog.get_logger()
 
 
 class Refused(Exception):
@@ -28,14 +24,16 @@ class Narrowing:
         self._suspect = 0
         self.amended: dict[tuple[int, int], Entry] = {}
 
-    def narrow(self, refused: Refused) -> None:
-        """Go on with half a segment; one event is parked instead. Raises `DataRefused` if that is in vain."""
+    def narrow(self, refused: Refused) -> Entry | None:
+        """Go on with half a segment; one event is parked, and returned. Raises `DataRefused` if it was already."""
         segment = refused.segment
         if segment.only is None:
             self.limit, self._suspect = segment.entries // 2, segment.after.next
-        else:
-            self.amended[segment.partition, segment.only.place.offset] = _parked(segment.only, refused.refusal)
-            self.limit = self._whole
+            return None
+        self.limit = self._whole
+        parked = _parked(segment.only, refused.refusal)
+        self.amended[segment.partition, segment.only.place.offset] = parked
+        return parked
 
     def passed(self, after: Position) -> None:
         """All before this is written."""
@@ -46,7 +44,6 @@ class Narrowing:
 def _parked(entry: Entry, refusal: DataRefused) -> Entry:
     """The entry to be parked that Postgres refuses; without its bytes, if it is to be parked already."""
     if isinstance(entry.content, Change):
-        log.warning("event parked", place=entry.place, reason=str(refusal))
         return parking.refused(entry, f"Postgres refuses it: {refusal}")
     if parking.is_parked(entry) and entry != parking.bare(entry):
         return parking.bare(entry)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
+from services.replay.workers import LITTLE
 from services.settings import Settings
 from tests.running import environment
 
@@ -14,8 +15,11 @@ _FORKING = get_context("forkserver")
 _FORKING.set_forkserver_preload(["tests.replay.commands", "nenrin.cli.rebuilding", "nenrin.cli.promoting"])
 
 
-def _main(arguments: Sequence[str], told: dict[str, str], out: Connection, err: Connection) -> None:
+def _main(arguments: Sequence[str], told: dict[str, str], out: Connection, err: Connection, little: int) -> None:
     from nenrin.cli.app import main  # noqa: PLC0415  (in the child)
+    from services.replay import workers  # noqa: PLC0415
+
+    workers.LITTLE = little
 
     os.environ.clear()
     os.environ.update(told)
@@ -34,9 +38,9 @@ def _main(arguments: Sequence[str], told: dict[str, str], out: Connection, err: 
 
 
 class Command:
-    """A `nenrin` that runs; what it says on stderr is read while it does."""
+    """A `nenrin` that runs; what it says on stderr is read while it does. `little` as in `services.replay.workers`."""
 
-    def __init__(self, settings: Settings, *arguments: str) -> None:
+    def __init__(self, settings: Settings, *arguments: str, little: int = LITTLE) -> None:
         told = environment({
             "NENRIN_KAFKA": settings.kafka,
             "NENRIN_POSTGRES": settings.dsn,
@@ -45,7 +49,7 @@ class Command:
             "NO_COLOR": "1",
         })  # fmt: skip
         (self._out, out), (self._err, err) = _FORKING.Pipe(duplex=False), _FORKING.Pipe(duplex=False)
-        self.process = _FORKING.Process(target=_main, args=(arguments, told, out, err), daemon=True)
+        self.process = _FORKING.Process(target=_main, args=(arguments, told, out, err, little), daemon=True)
         self.process.start()
         out.close()
         err.close()

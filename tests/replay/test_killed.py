@@ -5,7 +5,9 @@ import json
 import os
 import random
 import signal
+import time
 
+import psutil
 import pytest
 
 from services.replay.progress import Phase
@@ -44,6 +46,45 @@ def _kill_in_every_phase(world: World, projection: str) -> str:
             command.kill()
         said += f"--- killed in {phase.value}\n{command.said}"
     return said
+
+
+async def test_workers_end_with_the_rebuild_that_is_killed(world: World) -> None:
+    """SIGKILL while they fold: they are gone at once, and another rebuild goes on, with workers of its own."""
+    world.history(1500)
+    await world.follow("documents")
+    rebuild = ("projections", "rebuild", "documents", "--json")
+    said = await asyncio.to_thread(_kill_with_workers, world, rebuild)
+    command = Command(world.settings, *rebuild, little=0)
+    status, out = await asyncio.to_thread(command.end)
+    assert status == 0, said + command.said
+    number = json.loads(out)["generation"]
+    assert await world.rows("documents", number) == await world.rows("documents", 1)
+    assert await world.parked("documents", number) == await world.parked("documents", 1) != set()
+    await world.agrees(number)
+
+
+def _kill_with_workers(world: World, rebuild: tuple[str, ...]) -> str:
+    said, met = "", 0
+    for seconds in (0.0, 0.5):
+        command = Command(world.settings, *rebuild, little=0)
+        workers = _workers(command) if command.until(f"{Phase.LOADING.value} …") else []
+        command.process.join(seconds)
+        command.kill()
+        met += len(workers)
+        said += command.said
+        assert not psutil.wait_procs(workers, timeout=2)[1]
+    assert met, said
+    return said
+
+
+def _workers(command: Command) -> list[psutil.Process]:
+    """As many as there are, once there is one, of a rebuild that has just begun to load."""
+    there = psutil.Process(command.process.pid)
+    for _ in range(100):
+        if workers := [each for each in there.children() if "services.replay.worker" in each.cmdline()]:
+            return workers
+        time.sleep(0.01)
+    return []
 
 
 async def test_ctrl_c_leaves_what_is_there(world: World) -> None:

@@ -69,7 +69,7 @@ async def test_a_worker_is_killed(dsn: str, connection: asyncpg.Connection, monk
     assert (await loading).events == 16
     assert await held(connection, MODEL, 2) == await held(connection, MODEL, 1)
     assert not first.is_running()
-    assert not psutil.Process().children()
+    assert not running()
 
 
 async def test_a_load_is_broken_off(dsn: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ async def test_a_load_is_broken_off(dsn: str, connection: asyncpg.Connection, mo
     loading.cancel()
     await asyncio.wait({loading})
     assert loading.cancelled()
-    assert not psutil.Process().children()
+    assert not running()
 
 
 async def begun(
@@ -97,18 +97,22 @@ async def working(dsn: str, made: Loading, loading: asyncio.Task[Loaded]) -> lis
     """The workers, once each of the two partitions has a segment written."""
     looking = await connect(dsn, application="a test")
     while (await made.resume(looking)).events < 8:
-        print((await made.resume(looking)), loading, psutil.Process().children(), flush=True)
         assert not loading.done(), loading
         await asyncio.sleep(0.05)
     await looking.close()
-    return psutil.Process().children()
+    return running()
+
+
+def running() -> list[psutil.Process]:
+    """The workers of this process."""
+    return [each for each in psutil.Process().children() if "services.replay.worker" in each.cmdline()]
 
 
 async def test_what_postgres_refuses_is_parked(
     dsn: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Found among what workers have folded, and parked as the writer parks it."""
-    log = log_of([*ADDED, ("unstorable", "a"), *ADDED], ADDED)
+    log = log_of([*ADDED, ("unstorable", "a"), *ADDED[1:]], ADDED)
     await written(dsn, MODEL, log)
     await loaded(monkeypatch, dsn, job(await created(dsn, MODEL, BUILD), log), Log(log, 4))
     there = await held(connection, MODEL, 2)
@@ -119,14 +123,14 @@ async def test_what_postgres_refuses_is_parked(
 async def test_there_is_one_room_for_what_all_park(
     dsn: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No worker parks too many, but all of them do: it stops at the same event as without them."""
+    """No worker parks too many, but all of them do: the rest is folded alone, and stops at the one too many."""
     log = log_of([("refused", "a"), ("refused", "b"), ("added", "c")], [("added", "d"), ("refused", "e")])
     made = await created(dsn, MODEL, BUILD)
     monkeypatch.setattr("services.replay.reading.entries", Log(log, 4).entries)
-    with pytest.raises(TooManyParked, match="documents/1@1"):
+    with pytest.raises(TooManyParked, match="documents/[01]@1"):  # in whichever partition is folded last
         await load(connection, job(made, log, park_limit=2), Silent())
-    assert [at.next for at in (await made.resume(connection)).positions.values()] == [3, 1, 0, 0]
-    await connection.execute(SKIP, MODEL.name, TOPIC, INCARNATION, 0, 1)
-    await connection.execute('UPDATE documents_g2.parked SET skipped_at = now() WHERE "offset" = 1')
-    await load(connection, job(made, log, park_limit=2), Silent())
+    assert len((await held(connection, MODEL, 2))["parked"]) == 2
+    await connection.execute(SKIP, MODEL.name, TOPIC, INCARNATION, 0, 0)
+    await connection.execute('UPDATE documents_g2.parked SET skipped_at = now() WHERE (partition, "offset") = (0, 0)')
+    assert (await load(connection, job(made, log, park_limit=2), Silent())).events == 5
     assert [row[:2] for row in (await held(connection, MODEL, 2))["parked"]] == [(0, 0), (0, 1), (1, 1)]
