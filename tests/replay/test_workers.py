@@ -127,7 +127,7 @@ async def test_there_is_one_room_for_what_all_park(
     log = log_of([("refused", "a"), ("refused", "b"), ("added", "c")], [("added", "d"), ("refused", "e")])
     made = await created(dsn, MODEL, BUILD)
     monkeypatch.setattr("services.replay.reading.entries", Log(log, 4).entries)
-    with pytest.raises(TooManyParked, match="documents/[01]@1"):  # in whichever partition is folded last
+    with pytest.raises(TooManyParked, match=r"documents/[01]@1"):  # in whichever partition is folded last
         await load(connection, job(made, log, park_limit=2), Silent())
     assert len((await held(connection, MODEL, 2))["parked"]) == 2
     await connection.execute(SKIP, MODEL.name, TOPIC, INCARNATION, 0, 0)
