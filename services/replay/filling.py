@@ -73,7 +73,7 @@ class Filling:
             try:
                 return await self._pass()
             except Stopped as stopped:
-                log.info("one process folds the rest", reason=str(stopped))
+                self._progress.say(f"one process goes on with what several had begun: {stopped}")
                 self._alone = True
             except Refused as refused:
                 self._alone = True

@@ -75,10 +75,10 @@ async def _fold(channel: socket.socket, inbox: asyncio.Queue[Any], task: Task, p
     async with aclosing(batches()) as read, aclosing(folding.segments(read)) as segments:
         async for segment in segments:
             send(channel, segment)
-            segment.close()
+            await _next(inbox)
+            segment.close()  # not before: macOS loses files that are closed while they are on their way
             del segment
             gc.collect()
-            await _next(inbox)
 
 
 if __name__ == "__main__":

@@ -66,19 +66,11 @@ class _Worker:
 
 @asynccontextmanager
 async def _worker(task: Task) -> AsyncIterator[_Worker]:
-    """Start one, and have it end. It finds what this process finds, and no Ctrl-C of a terminal."""
+    """Start one, and have it end. Raises `Stopped`."""
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "services.replay.worker", str(theirs.fileno())),
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            process = await _start(theirs)
         try:
             worker = _Worker(ours)
             worker.tell(task)
@@ -89,6 +81,21 @@ async def _worker(task: Task) -> AsyncIterator[_Worker]:
             with suppress(OSError):
                 ours.shutdown(socket.SHUT_RDWR)  # wakes who waits for a message
             await process.wait()
+
+
+async def _start(channel: socket.socket) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "services.replay.worker", str(channel.fileno())),
+            pass_fds=[channel.fileno()],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # it finds what we find
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C on the terminal is ours to handle
+        )
+    except OSError as error:
+        raise Stopped(f"a worker can't be started: {error}") from error
 
 
 class Workers:
