@@ -47,7 +47,7 @@ demo: setup
 	$(BIN)/nenrin demo
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .

@@ -104,8 +104,9 @@ async def working(dsn: str, made: Loading, loading: asyncio.Task[Loaded]) -> lis
 
 
 def running() -> list[psutil.Process]:
-    """The workers of this process."""
-    return [each for each in psutil.Process().children() if "services.replay.worker" in each.cmdline()]
+    """The workers of this process; other tests may have left children that nobody has waited for yet."""
+    children = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+    return [each for each in children if "services.replay.worker" in each.cmdline()]
 
 
 async def test_what_postgres_refuses_is_parked(

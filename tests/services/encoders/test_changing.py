@@ -109,7 +109,7 @@ class Client:
     def _read(self, seed: int) -> None:
         chance = random.Random(seed)
         with httpx.Client(timeout=30) as http:
-            while not self._stop.wait(0.03):
+            while not self._stop.wait(0.1):
                 self.search(http, f"{chance.choice(SUBJECTS)} and {chance.choice(SUBJECTS)}", chance.choice(MODES))
 
 
