@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 
 import asyncpg
@@ -32,7 +32,7 @@ from schemas.errors import (
 from tests.projections import logs
 from tests.projections.ledger import BUILD, Ledger
 from tests.projections.logs import INCARNATION, PARTITIONS, TOPIC, added, embedded, nothing, refused, removed
-from tests.running import Running, clone, with_database
+from tests.running import Running, clone, execute, with_database
 
 Parked = dict[int, int | None]
 """The offsets of what is parked, and what took its place."""
@@ -52,14 +52,15 @@ ALTER TABLE documents_g1.parked DROP CONSTRAINT IF EXISTS parked_value_check;
 
 
 @pytest.fixture(scope="module")
-def dsn(servers: Running, template: str) -> str:
+def dsn(servers: Running, template: str) -> Iterator[str]:
     """A database with two upsert projections and one that adds up; as its owner."""
     owner: str = servers.endpoints["postgres"]
     clone(owner, "nenrin_parking", template)
     passages = Wanted(Passages(), Build(TOPIC, PARTITIONS, INCARNATION, "an-encoder", logs.DIMENSIONS))
     wanted = [Wanted(Documents(), BUILD), Wanted(Ledger(), BUILD), passages]
     asyncio.run(install(with_database(owner, "nenrin_parking"), wanted))
-    return with_database(owner, "nenrin_parking")
+    yield with_database(owner, "nenrin_parking")
+    execute(owner, "DROP DATABASE nenrin_parking WITH (FORCE)")
 
 
 @pytest.fixture

@@ -247,8 +247,8 @@ MUTATIONS = (
         "released-in-mid-transaction",
         "No write for a partition may begin or go on once it was let go.",
         _WRITER,
-        "        async with self._turn:\n            self._let_go()\n\n",
-        "        self._let_go()\n\n",
+        "async with asyncio.timeout(FINISH_WITHIN), self._turn:",
+        "async with asyncio.timeout(FINISH_WITHIN):",
         (f"{_ONE}test_letting_go_waits_for_what_is_being_written",),
     ),
     Mutation(
