@@ -57,20 +57,9 @@ class Topics:
     async def heads(self, identities: Iterable[Identity]) -> Mapping[tuple[str, int], int]:
         """The high watermark of every partition. Raises `TopicMismatch` for a topic that is gone."""
         wanted = [(identity.name, partition) for identity in identities for partition in range(identity.partitions)]
-        if not wanted:
-            return {}
+        # read committed would stop at the last stable offset
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        client = self._admin
-        asked = client.list_offsets(
-            {TopicPartition(self._kafka.real(name), partition): latest for name, partition in wanted},
-            # read committed would stop at the last stable offset
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=self._within,
-        )
-        return {
-            (self._kafka.logical(place.topic), place.partition): (await self._answer(client, future)).offset
-            for place, future in asked.items()
-        }
+        return await self._ask_offsets(wanted, latest, IsolationLevel.READ_UNCOMMITTED)
 
     async def bounds(self, identities: Iterable[Identity]) -> Mapping[tuple[str, int], Bounds]:
         """Where every partition begins, and where those who read committed find its end. Raises `TopicMismatch`."""
@@ -86,34 +75,28 @@ class Topics:
         """
         heads = await self.heads([identity])
         after = OffsetSpec.for_timestamp(time + 1)
-        places = {
-            TopicPartition(self._kafka.real(identity.name), partition): after
-            for partition in range(identity.partitions)
-        }
-        client = self._admin
-        asked = client.list_offsets(
-            places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=self._within
-        )
-        found = {place.partition: (await self._answer(client, future)).offset for place, future in asked.items()}
-        return {at: heads[identity.name, at] if offset < 0 else offset for at, offset in found.items()}
+        found = await self._ask_offsets(heads, after, IsolationLevel.READ_UNCOMMITTED)
+        return {at: heads[name, at] if offset < 0 else offset for (name, at), offset in found.items()}
 
     async def _offsets(self, wanted: Sequence[tuple[str, int]], spec: OffsetSpec) -> Mapping[tuple[str, int], int]:
         """Waits for partitions that have no leader yet: those of a topic that was made a moment ago."""
         deadline = asyncio.get_running_loop().time() + self._within
         while True:
             try:
-                return await self._ask_offsets(wanted, spec)
+                return await self._ask_offsets(wanted, spec, IsolationLevel.READ_COMMITTED)
             except _Leaderless:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(0.05)
 
-    async def _ask_offsets(self, wanted: Iterable[tuple[str, int]], spec: OffsetSpec) -> Mapping[tuple[str, int], int]:
+    async def _ask_offsets(
+        self, wanted: Iterable[tuple[str, int]], spec: OffsetSpec, isolation: IsolationLevel
+    ) -> Mapping[tuple[str, int], int]:
         places = {TopicPartition(self._kafka.real(name), partition): spec for name, partition in wanted}
         if not places:
             return {}
         client = self._admin
-        asked = client.list_offsets(places, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._within)
+        asked = client.list_offsets(places, isolation_level=isolation, request_timeout=self._within)
         return {
             (self._kafka.logical(place.topic), place.partition): (await self._answer(client, future)).offset
             for place, future in asked.items()

@@ -7,8 +7,8 @@ MUTATIONS = (
         "heads-are-the-last-stable-offset",
         "The head is the high watermark: an open transaction is lag.",
         "eventlog/topics.py",
-        "isolation_level=IsolationLevel.READ_UNCOMMITTED,\n            request_timeout=self._within,\n        )",
-        "isolation_level=IsolationLevel.READ_COMMITTED,\n            request_timeout=self._within,\n        )",
+        "self._ask_offsets(wanted, latest, IsolationLevel.READ_UNCOMMITTED)",
+        "self._ask_offsets(wanted, latest, IsolationLevel.READ_COMMITTED)",
         ("tests/services/heads/test_uncommitted.py::test_heads_count_what_is_not_committed_yet",),
     ),
     Mutation(
