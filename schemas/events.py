@@ -65,11 +65,11 @@ class _Structured(_Typed):
     data_base64: str | None = None
 
 
-def judge(record: Record, partitions: int, types: Types = DOCUMENTS) -> Judgement:
+def judge(record: Record, partitions: int, types: Types = DOCUMENTS, home: int | None = None) -> Judgement:
     """Decide what a record of the `documents` topic is. Never raises for anything that a producer can send.
 
-    `partitions` is the number of partitions of the topic. Of an older version of a type, the event as it is in the
-    newest.
+    `partitions` is the number of partitions of the topic; `home` the one that the record's key belongs to, for whom
+    knows it already (`homes`). Of an older version of a type, the event as it is in the newest.
     """
     try:
         envelope = _open(record, types)
@@ -79,7 +79,8 @@ def judge(record: Record, partitions: int, types: Types = DOCUMENTS) -> Judgemen
         data = read(envelope.data, known.shape)
         known.check(data)
         event: DocumentEvent = newest(data, known.steps) if known.steps else data
-        _check_place(record, event, partitions)
+        _check_key(record, event)
+        _check_partition(record, partition_of(record.key or b"", partitions) if home is None else home)
     except InvalidInput as error:
         return Invalid(str(error))
     return Valid(event)
@@ -131,11 +132,13 @@ def _structured_data(event: _Structured) -> bytes:
         raise InvalidInput("data_base64", "not base64") from error
 
 
-def _check_place(record: Record, event: DocumentEvent, partitions: int) -> None:
-    key = documents.key_of(event.collection, event.document_id)
-    if record.key != key:
+def _check_key(record: Record, event: DocumentEvent) -> None:
+    if record.key != documents.key_of(event.collection, event.document_id):
         raise InvalidInput("key", "does not match the data: {collection}/{document_id} was expected")
-    if (home := partition_of(key, partitions)) != record.partition:
+
+
+def _check_partition(record: Record, home: int) -> None:
+    if home != record.partition:
         raise InvalidInput(
             "partition", f"the key belongs to partition {home} by murmur2, but lies in {record.partition}"
         )

@@ -7,7 +7,7 @@ modulo the number of partitions (org.apache.kafka.common.utils.Utils.murmur2, li
 import struct
 
 SEED = 0x9747B28C
-_M = 0x5BD1E995
+M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
 
 
@@ -16,12 +16,12 @@ def murmur2(data: bytes) -> int:
     length = len(data)
     h = SEED ^ length
     for word in struct.unpack_from(f"<{length >> 2}I", data):
-        k = (word * _M) & _MASK
-        h = ((h * _M) ^ ((k ^ (k >> 24)) * _M)) & _MASK
+        k = (word * M) & _MASK
+        h = ((h * M) ^ ((k ^ (k >> 24)) * M)) & _MASK
     if tail := data[length & ~3 :]:
-        h = ((h ^ int.from_bytes(tail, "little")) * _M) & _MASK
+        h = ((h ^ int.from_bytes(tail, "little")) * M) & _MASK
     h ^= h >> 13
-    h = (h * _M) & _MASK
+    h = (h * M) & _MASK
     return h ^ (h >> 15)
 
 

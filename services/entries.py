@@ -10,16 +10,18 @@ from schemas.records import Record
 from schemas.upcasting import DOCUMENTS, PASSAGES, Types
 
 
-def from_source(record: Record, since: int, partitions: int, types: Types = DOCUMENTS) -> Entry:
-    """A record of the source topic. `since` is where its coverage begins, `partitions` the topic's count."""
+def from_source(
+    record: Record, since: int, partitions: int, types: Types = DOCUMENTS, home: int | None = None
+) -> Entry:
+    """A record of the source topic. `since` is where its coverage begins; for the others see `events.judge`."""
     after = record.offset + 1
     place = Place(record.topic, record.partition, record.offset, since, after, after, record.time)
     trace = events.traceparent_of(record)
-    return Entry(place, _judged(record, partitions, types), record.key, record.value, record.headers, trace)
+    return Entry(place, _judged(record, partitions, types, home), record.key, record.value, record.headers, trace)
 
 
-def _judged(record: Record, partitions: int, types: Types) -> Content:
-    match events.judge(record, partitions, types):
+def _judged(record: Record, partitions: int, types: Types, home: int | None) -> Content:
+    match events.judge(record, partitions, types, home):
         case events.Valid(event):
             return Change(event)
         case events.Invalid(reason):

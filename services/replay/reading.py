@@ -19,6 +19,7 @@ from eventlog.topics import Topics
 from projections.port import Entry
 from projections.positions import Position, up_to
 from schemas.errors import LogAway, PositionLost, TopicMismatch
+from schemas.homes import homes
 from schemas.mending import DOCTOR, EMBED_AGAIN
 from schemas.records import Record, frozen_headers
 from schemas.topics import DOCUMENTS, derived
@@ -175,8 +176,9 @@ def _entries(
     if place.topic != source.name:
         return [reading.from_derived(_record(place.topic, each), source.incarnation) for each in records]
     found = []
-    for each in records:
-        found.append(reading.from_source(_record(place.topic, each), covered, source.partitions))
+    known = homes([each.key for each in records], source.partitions)
+    for each, home in zip(records, known, strict=True):
+        found.append(reading.from_source(_record(place.topic, each), covered, source.partitions, home=home))
         covered = each.offset + 1
     if covered < reached:
         found.append(reading.quiet(*place, covered, reached))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from schemas import documents, events
 from schemas.documents import DocumentAdded, DocumentRemoved
 from schemas.events import Invalid, Unknown, Valid
+from schemas.homes import homes
 from schemas.partitions import partition_of
 from schemas.records import Record
 
@@ -32,7 +33,9 @@ def judged(
     if value is None:
         value = json.dumps({**DATA, **changes}).encode()
     record = Record("documents", partition, 0, 0, key, value, tuple({**HEADERS, **(headers or {})}.items()))
-    return events.judge(record, PARTITIONS)
+    found = events.judge(record, PARTITIONS)
+    assert events.judge(record, PARTITIONS, home=homes([key], PARTITIONS)[0]) == found
+    return found
 
 
 def test_a_document_is_read_whole() -> None:

@@ -4,6 +4,7 @@ from aiokafka.partitioner import murmur2 as peer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.homes import LONG, homes
 from schemas.partitions import murmur2, partition_of
 
 
@@ -24,3 +25,11 @@ def test_known_values_of_kafka_s_own_test_suite() -> None:
 def test_a_partition_exists(key: bytes, partitions: int) -> None:
     """The partition is always one of the topic's."""
     assert 0 <= partition_of(key, partitions) < partitions
+
+
+@given(st.lists(st.none() | st.binary(max_size=2 * LONG), max_size=20), st.integers(1, 500))
+def test_of_many_keys_at_once_each_has_the_partition_that_it_has_alone(
+    keys: list[bytes | None], partitions: int
+) -> None:
+    """Empty ones, long ones, and records without a key beside each other."""
+    assert homes(keys, partitions) == [partition_of(key or b"", partitions) for key in keys]
