@@ -25,8 +25,8 @@ from schemas.records import Record, frozen_headers
 from schemas.topics import DOCUMENTS, derived
 from services import entries as reading
 
-FETCH_RECORDS = 2000
-"""Records that are handed on together, at most: what a fetch holds in memory is bounded by bytes."""
+FETCH_RECORDS = 500
+"""Records that are handed on together, at most; what is made of more does not stay in a processor's caches."""
 PARTITION_BYTES = 4 * 1024 * 1024
 """Per fetch. A single larger record still comes through, alone."""
 FETCH_WAIT = 10
