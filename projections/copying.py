@@ -36,12 +36,19 @@ def encoder(columns: Sequence[Column[Any]]) -> Callable[[Rows], list[bytes]]:
 
     def encode(rows: Rows) -> list[bytes]:
         try:
-            made = [field(values) for field, values in zip(fields, zip(*rows, strict=True), strict=bool(rows))]
+            made = [_column(field, values) for field, values in zip(fields, zip(*rows, strict=True), strict=bool(rows))]
         except (UnicodeEncodeError, struct.error) as error:
             raise DataRefused(str(error)) from error
         return [count + b"".join(row) for row in zip(*made, strict=True)]
 
     return encode
+
+
+def _column(field: Fields, values: Sequence[Any]) -> Iterable[bytes]:
+    """A value that is the same in all of the rows, as in every other column, is made only once."""
+    if values.count(values[0]) == len(values):
+        return [*field(values[:1])] * len(values)
+    return field(values)
 
 
 def _fields(type_: object) -> Fields:

@@ -52,6 +52,13 @@ async def test_they_come_back(table: asyncpg.Connection) -> None:
     assert [tuple(row) for row in await table.fetch("SELECT * FROM t ORDER BY n NULLS LAST")] == ROWS
 
 
+@pytest.mark.parametrize("rows", [ROWS, [ROWS[0]] * 3, [ROWS[0], ROWS[0], ROWS[2]]])
+def test_a_row_is_the_same_bytes_whatever_its_neighbours_hold(rows: list[tuple[object, ...]]) -> None:
+    """A value that is in all of them is made once, for whichever columns it is."""
+    encode = copying.encoder(COLUMNS)
+    assert encode(rows) == [made for row in rows for made in encode([row])]
+
+
 @pytest.mark.parametrize("value", ["a\ud800b", 2**63])
 def test_what_no_column_holds_is_the_fault_of_the_row(value: object) -> None:
     """Before Postgres sees it, with the error that Postgres' refusals become."""
