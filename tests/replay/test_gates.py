@@ -95,6 +95,7 @@ async def test_what_is_wrong_in_the_candidates_rows_is_found_and_named(world: Wo
         assert failing(found) == ["rows"]
         assert document_id in [each.document_id for each in named(found, "rows").documents]
         assert document_id in found.why_not()
+        assert "live is damaged" not in found.why_not()
 
 
 async def test_a_flipped_bit_of_a_vector_is_found_and_named(world: World) -> None:
@@ -106,6 +107,7 @@ async def test_a_flipped_bit_of_a_vector_is_found_and_named(world: World) -> Non
     await world.connection.execute(f"UPDATE {table} SET vector = $1 WHERE {of}", bytes(vector))
     found = await gated(world, "passages", number)
     assert [(each.collection, each.document_id) for each in named(found, "rows").documents] == [("c", "d8")]
+    assert "live is damaged" not in found.why_not()
 
 
 async def test_damage_in_live_is_named_and_told_from_damage_in_the_candidate(world: World) -> None:
