@@ -24,6 +24,8 @@ from tests.replay.lists import Log
 from tests.replay.test_filling import BEGIN, SKIP, TRIALS, Trial, check, created, held, job, loaded, written
 
 MODEL = Documents()
+WITHIN = 60.0
+"""Seconds in which a load of a few events ends, if it does."""
 dsn = filling.dsn
 
 
@@ -66,7 +68,7 @@ async def test_a_worker_is_killed(dsn: str, connection: asyncpg.Connection, monk
     made, loading = await begun(dsn, connection, monkeypatch, Log(log, 2, home=os.getpid(), stands_after=3))
     (first, *_) = await working(dsn, made, loading)
     first.kill()
-    assert (await loading).events == 16
+    assert (await asyncio.wait_for(loading, WITHIN)).events == 16
     assert await held(connection, MODEL, 2) == await held(connection, MODEL, 1)
     assert not first.is_running()
     assert not running()
