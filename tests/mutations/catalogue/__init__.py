@@ -1,6 +1,6 @@
 """All mutations, by where they strike."""
 
-from tests.mutations.catalogue import answering, commanding, deriving, observing, reading_the_log, writing
+from tests.mutations.catalogue import answering, commanding, deriving, observing, reading_the_log, replaying, writing
 from tests.mutations.mutation import Mutation
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -10,4 +10,5 @@ MUTATIONS: tuple[Mutation, ...] = (
     *deriving.MUTATIONS,
     *reading_the_log.MUTATIONS,
     *observing.MUTATIONS,
+    *replaying.MUTATIONS,
 )
