@@ -38,7 +38,7 @@ def come_forward() -> None:
     """Have this process take its turn like others again."""
     if sys.platform == "linux":
         os.environ.pop(_ONE_THREAD, None)
-        _nice_of_session(0)
+        _nice_of_session(os.getpriority(os.PRIO_PROCESS, os.getpid()))  # as it was started
 
 
 def _step_back() -> None:

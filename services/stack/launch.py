@@ -10,6 +10,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1
@@ -20,6 +21,9 @@ SECBIT_NO_SETUID_FIXUP = 1 << 2
 CAPABILITY_VERSION_3 = 0x20080522
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
+AUTOGROUP = "/proc/self/autogroup"
+AGAIN_AFTER, TRIES = 0.1, 10
+"""From all who are not root together, the kernel takes one such change in a tenth of a second."""
 
 
 class CapabilityHeader(ctypes.Structure):
@@ -33,12 +37,34 @@ class CapabilitySets(ctypes.Structure):
 def main(arguments: Sequence[str]) -> None:
     """Set what was asked for and exec the program; the order of the steps matters."""
     options = _parser().parse_args(arguments)
-    os.nice(options.nice)
+    if options.nice:
+        step_back(options.nice)
     if options.uid is not None:
         run_as(options.uid, options.gid)
     if options.death_signal is not None:  # after the change of user, which clears it
         die_with_parent(options.death_signal, options.parent)
     os.execv(options.program[0], options.program)
+
+
+def step_back(nice: int) -> None:
+    """Take so many steps behind other programs.
+
+    Where autogroups are on (sched(7)), nice values count only within a session, and between sessions the session's own
+    does. A session that is not this process's is everybody's in it, and left alone.
+    """
+    os.nice(nice)
+    if os.getsid(0) != os.getpid():
+        return
+    for _ in range(TRIES):
+        try:
+            with open(AUTOGROUP, "w") as file:  # noqa: PTH123  (pathlib is slow to import, before each process)
+                file.write(str(nice))
+        except BlockingIOError:
+            time.sleep(AGAIN_AFTER)
+        except OSError:  # there are none
+            return
+        else:
+            return
 
 
 def run_as(uid: int, gid: int) -> None:

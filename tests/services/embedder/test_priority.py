@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -18,6 +20,7 @@ from services.embedder import priority
 from services.embedder.pipeline import Pipeline
 from services.embedder.producer import Producer
 from services.embedder.work import Origin
+from services.stack.program import launched
 from tests.services.embedder.events import added, deliver
 from tests.services.embedder.test_pipeline import Log, SlowEncoder
 
@@ -54,6 +57,19 @@ def test_only_the_threads_of_a_pool_that_is_behind_step_back() -> None:
     assert priority.workers(1, "behind", behind=True).submit(nice).result() == priority.LOWEST
     assert priority.workers(1, "not", behind=False).submit(nice).result() == ours
     assert nice() == ours
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel has no autogroups")
+@pytest.mark.skipif(os.geteuid() != 0, reason="others may change it only ten times a second, all together")
+def test_who_comes_forward_is_as_nice_as_when_it_was_started() -> None:
+    """The session's value is what counts between processes of a stack, and the embedder's is 5 in there."""
+    code = (
+        "from pathlib import Path; from services.embedder import priority; group = Path('/proc/self/autogroup')\n"
+        "for change in (priority.step_back, priority.come_forward): change(); print(group.read_text().split()[-1])"
+    )
+    command = launched((sys.executable, "-c", code), nice=5)
+    printed = subprocess.check_output(command, text=True, start_new_session=True)
+    assert [int(value) for value in printed.split()] == [priority.SESSION, 5]
 
 
 async def test_a_pipeline_that_has_caught_up_works_in_threads_that_do_not_give_way() -> None:

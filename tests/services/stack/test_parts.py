@@ -16,7 +16,7 @@ from services.stack.files import StateFolder
 from services.stack.ports import Ports
 from services.stack.postgres import Passwords
 from services.stack.process import Backoff, Process, State
-from services.stack.program import Program
+from services.stack.program import Program, launched
 from services.stack.python_services import PythonServices
 from services.stack.record import end_last_run, recorded
 from services.stack.status import line, memory
@@ -48,6 +48,16 @@ def test_a_service_is_told_where_everything_is(monkeypatch: pytest.MonkeyPatch, 
     assert "PYTHONDONTWRITEBYTECODE" not in second.environment
     assert query.url == "http://127.0.0.1:8081"
     assert query.environment["NENRIN_POSTGRES_READER"] == "postgresql://reader"
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel has no autogroups")
+def test_who_steps_back_does_so_among_sessions_too() -> None:
+    """A nice value alone counts only within a session, and each process of a stack is one."""
+    code = "import os; print(os.getpriority(os.PRIO_PROCESS, 0), open('/proc/self/autogroup').read())"
+    command = launched((sys.executable, "-I", "-S", "-c", code), nice=5)
+    nice, group = subprocess.check_output(command, text=True, start_new_session=True).split(maxsplit=1)
+    assert int(nice) == 5
+    assert group.split()[1:] == ["nice", "5"]
 
 
 def test_passwords_are_made_once_and_only_the_owner_may_read_them(tmp_path: Path) -> None:
