@@ -5,8 +5,8 @@ The outcome is what a projector's `Writer` would have made of the same log: rows
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 
 import asyncpg
 import msgspec
@@ -14,14 +14,14 @@ import structlog
 
 from eventlog.connection import KafkaSettings
 from projections import parking
-from projections.database import translated
+from projections.database import connect, translated
 from projections.generations.loading import Loading
 from projections.generations.loading import Standing as Resumed
 from projections.parking import Standing
 from projections.parking_lot import LOCK, ParkingLot
 from projections.port import Entry
 from projections.positions import Position
-from schemas.errors import DataRefused, TooManyParked
+from schemas.errors import DatabaseAway, DataRefused, TooManyParked
 from services.replay import reading, segments, workers
 from services.replay.folding import Folding, Full
 from services.replay.narrowing import Narrowing, Refused
@@ -30,6 +30,7 @@ from services.replay.progress import Phase, Progress
 from services.replay.reading import Stretch
 from services.replay.segments import Finished
 from services.replay.workers import Stopped, Workers
+from services.replay.writing import Writing
 
 _WRITTEN = """
 CREATE TEMPORARY TABLE IF NOT EXISTS written (collection text COLLATE "C", document_id text COLLATE "C")
@@ -43,17 +44,21 @@ log = structlog.get_logger()
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What is to be loaded into which generation: `stretch`, or of it what lies below the source offsets `until`."""
+    """What is to be loaded into which generation: `stretch`, or of it what lies below the source offsets `until`.
+
+    `dsn` names its database, for a second connection that writes beside the first where that helps; None: one will do.
+    """
 
     loading: Loading
     kafka: KafkaSettings
     stretch: Stretch
     until: Mapping[int, int] | None = None
     park_limit: int = parking.LIMIT
+    dsn: str | None = None
 
 
 class Filling:
-    """Reads, folds and writes. `connection` writes, and nobody else uses it meanwhile."""
+    """Reads, folds and writes. `connection` holds the generation, and nobody else uses it meanwhile."""
 
     def __init__(self, connection: asyncpg.Connection, job: Job, progress: Progress) -> None:
         self._connection = connection
@@ -91,11 +96,37 @@ class Filling:
         self._positions = standing.positions
         self._done = standing.events
         self._show()
-        writing = _Writing()
+        left = [found for found in map(self._left, standing.positions) if found]
+        number = 0 if self._alone else workers.number_of(len(left), sum(left))
+        async with self._connections(number) as connections:
+            await self._go_through(self._segments(standing, parked, number), Writing(connections, self._write))
+        return self._done
+
+    @asynccontextmanager
+    async def _connections(self, number: int) -> AsyncIterator[list[asyncpg.Connection]]:
+        """Those that write what so many workers fold: where there are any, Postgres can be kept busy in two processes.
+
+        What the second one writes, too, only lasts if the loader's position was where it is expected (`Loading.move`).
+        """
+        if not number or self._job.dsn is None:
+            yield [self._connection]
+            return
         try:
-            async with aclosing(self._segments(standing, parked)) as found:
+            second = await connect(self._job.dsn, application=f"nenrin load of {self._loading.schema}")
+        except DatabaseAway as error:  # there may be no room for another one
+            log.warning("one connection writes alone", error=str(error))
+            yield [self._connection]
+            return
+        try:
+            yield [self._connection, second]
+        finally:
+            second.terminate()
+
+    async def _go_through(self, segments: AsyncGenerator[Finished], writing: Writing) -> None:
+        try:
+            async with aclosing(segments) as found:
                 async for segment in found:
-                    await writing.begin(self._write, segment)
+                    await writing.begin(segment)
             await writing.end()
         except Full as full:
             await writing.end()
@@ -105,17 +136,14 @@ class Filling:
             raise
         finally:
             await writing.abandon()
-        return self._done
 
-    def _segments(self, standing: Resumed, parked: Mapping[int, Standing]) -> AsyncGenerator[Finished]:
-        """What is left, folded by workers, or here."""
+    def _segments(self, standing: Resumed, parked: Mapping[int, Standing], number: int) -> AsyncGenerator[Finished]:
+        """What is left, folded by so many workers, or here."""
         job, loading = self._job, self._loading
         parts = [
             Part(partition, standing.begins[partition], at, parked[partition])
             for partition, at in sorted(standing.positions.items(), key=lambda each: self._left(each[0]), reverse=True)
         ]
-        left = [found for found in map(self._left, standing.positions) if found]
-        number = 0 if self._alone else workers.number_of(len(left), sum(left))
         if number:
             what = (loading.model, loading.schema, loading.dimensions, self._narrowing.limit)
             task = Task(reading.entries, job.kafka, job.stretch, job.until, *what)
@@ -158,16 +186,16 @@ class Filling:
         with translated():
             return await self._lot.standing(self._connection, source.name, source.partitions)
 
-    async def _write(self, segment: Finished) -> None:
+    async def _write(self, connection: asyncpg.Connection, segment: Finished) -> None:
         try:
             if segment.names is not None:
-                await self._loading.build_keys(self._connection)
+                await self._loading.build_keys(connection)
             with translated():
-                async with self._connection.transaction():
-                    await self._write_rows(segment)
-                    await self._write_parked(segment)
+                async with connection.transaction():
+                    await self._write_rows(connection, segment)
+                    await self._write_parked(connection, segment)
                     await self._loading.move(
-                        self._connection, segment.partition, segment.before, segment.after, segment.entries
+                        connection, segment.partition, segment.before, segment.after, segment.entries
                     )
         except DataRefused as refusal:
             raise Refused(segment, refusal) from refusal
@@ -177,8 +205,8 @@ class Filling:
         self._done += segment.entries
         self._narrowing.passed(segment.after)
 
-    async def _write_rows(self, segment: Finished) -> None:
-        schema, connection = self._loading.schema, self._connection
+    async def _write_rows(self, connection: asyncpg.Connection, segment: Finished) -> None:
+        schema = self._loading.schema
         if segment.names is not None:
             await connection.execute(_WRITTEN)
             await connection.copy_to_table("written", source=segment.names.copied(), format="binary")
@@ -194,44 +222,16 @@ class Filling:
                 format="binary",
             )
 
-    async def _write_parked(self, segment: Finished) -> None:
+    async def _write_parked(self, connection: asyncpg.Connection, segment: Finished) -> None:
         if not segment.parked:
             return
-        await self._connection.execute(LOCK, self._loading.schema)
+        await connection.execute(LOCK, self._loading.schema)
         rows = [row for settled in segment.parked for row in settled.rows]
         if rows:
             # what operators have given up since it was read
-            skipped = await self._lot.skipped(self._connection, [row.entry for row in rows])
+            skipped = await self._lot.skipped(connection, [row.entry for row in rows])
             for row in rows:
                 if row.resolved_by is None:
                     row.skipped_at = row.skipped_at or skipped.get(row.entry.place.offset)
         for settled in segment.parked:
-            await self._lot.record(self._connection, settled)
-
-
-class _Writing:
-    """The segment that is being written; one at a time."""
-
-    def __init__(self) -> None:
-        self._task: asyncio.Task[None] | None = None
-
-    async def begin(self, write: Callable[[Finished], Awaitable[None]], segment: Finished) -> None:
-        """Begin to write a segment once the one before is written."""
-        await self.end()
-        self._task = asyncio.ensure_future(write(segment))
-
-    async def end(self) -> None:
-        """Wait until what is being written is written."""
-        if self._task is not None:
-            task, self._task = self._task, None
-            await task
-
-    async def abandon(self) -> None:
-        """Whatever went wrong elsewhere: let the transaction end, one way or the other."""
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def cancel(self) -> None:
-        """Break off what is being written."""
-        if self._task is not None:
-            self._task.cancel()
+            await self._lot.record(connection, settled)

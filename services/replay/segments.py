@@ -125,6 +125,11 @@ class Finished(msgspec.Struct, frozen=True):
     names: Rows | None
     rows: dict[str, Rows]
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether it neither supersedes what is written nor parks anything: its rows have to do with no others."""
+        return self.names is None and not self.parked
+
     def close(self) -> None:
         """Let go of its files."""
         for rows in (*self.rows.values(), *([self.names] if self.names else ())):

@@ -113,11 +113,11 @@ async def created(dsn: str, model: ReadModel, build: Build) -> loading.Loading:
         return await loading.create(connection, model, 2, build)
 
 
-def job(made: loading.Loading, log: Sequence[Sequence[Entry]], park_limit: int = 1000) -> Job:
+def job(made: loading.Loading, log: Sequence[Sequence[Entry]], park_limit: int = 1000, dsn: str | None = None) -> Job:
     """What there is to load."""
     ends = {partition: len(log[partition]) for partition in range(PARTITIONS)}
     stretch = Stretch(Identity(TOPIC, PARTITIONS, INCARNATION), TOPIC, dict.fromkeys(ends, 0), ends)
-    return Job(made, KafkaSettings(""), stretch, park_limit=park_limit)
+    return Job(made, KafkaSettings(""), stretch, park_limit=park_limit, dsn=dsn)
 
 
 def entry(model: ReadModel, partition: int, offset: int, kind: str, name: str) -> Entry:
@@ -204,7 +204,7 @@ async def check(dsn: str, trial: Trial, *, elsewhere: bool = False) -> None:
     made = await created(dsn, model, build)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "EVENTS", trial.segment)
-        await loaded(patch, dsn, job(made, log), there, trial.dies)
+        await loaded(patch, dsn, job(made, log, dsn=dsn), there, trial.dies)
     assert await held(connection, model, 2) == await held(connection, model, 1)
     assert await made.stage(connection) is Stage.LOADED
     assert await relations(connection, made.schema) == await relations(connection, f"{model.name}_g1")
@@ -250,7 +250,7 @@ async def test_what_postgres_refuses_is_parked(dsn: str, monkeypatch: pytest.Mon
     connection = await connect(dsn, application="a test")
     await connection.execute(BEGIN)
     await written(dsn, model, log)
-    await loaded(monkeypatch, dsn, job(await created(dsn, model, build), log), Log(log, 4))
+    await loaded(monkeypatch, dsn, job(await created(dsn, model, build), log, dsn=dsn), Log(log, 4))
     there = await held(connection, model, 2)
     assert there == await held(connection, model, 1)
     assert [row[1] for row in there["parked"]] == [1, 9]
