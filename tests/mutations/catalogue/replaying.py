@@ -26,14 +26,14 @@ MUTATIONS = (
         "load-moves-before-it-writes",
         "The rows of a segment and the loader's position change in one transaction.",
         "services/replay/filling.py",
-        "                async with self._connection.transaction():\n"
-        "                    await self._write_rows(segment)",
+        "                async with connection.transaction():\n"
+        "                    await self._write_rows(connection, segment)",
         "                await self._loading.move(\n"
-        "                    self._connection, segment.partition, segment.before, segment.after, segment.entries\n"
+        "                    connection, segment.partition, segment.before, segment.after, segment.entries\n"
         "                )\n"
         "                segment = msgspec.structs.replace(segment, before=segment.after, entries=0)\n"
-        "                async with self._connection.transaction():\n"
-        "                    await self._write_rows(segment)",
+        "                async with connection.transaction():\n"
+        "                    await self._write_rows(connection, segment)",
         (_REPLAY + "test_filling.py::test_what_postgres_refuses_is_parked",),
     ),
     Mutation(
