@@ -55,7 +55,7 @@ async def built(dsn: str, kafka: KafkaSettings, model: ReadModel, generation: in
         made = await loading.create(administering, model, generation, build)
     connection = await connect(dsn, application="nenrin benchmark")
     began, processor = time.perf_counter(), time.process_time()
-    found = await load(connection, Job(made, kafka, stretch, dsn=dsn), Silent())
+    found = await load(connection, Job(made, dsn, kafka, stretch), Silent())
     seconds, processor = time.perf_counter() - began, time.process_time() - processor
     await connection.close()
     return Built(made, found.events, seconds, {str(name): took for name, took in found.seconds.items()}, processor)

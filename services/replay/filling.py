@@ -46,15 +46,15 @@ log = structlog.get_logger()
 class Job(msgspec.Struct, frozen=True):
     """What is to be loaded into which generation: `stretch`, or of it what lies below the source offsets `until`.
 
-    `dsn` names its database, for a second connection that writes beside the first where that helps; None: one will do.
+    `dsn` names its database, for a second connection that writes beside the first where that helps.
     """
 
     loading: Loading
+    dsn: str
     kafka: KafkaSettings
     stretch: Stretch
     until: Mapping[int, int] | None = None
     park_limit: int = parking.LIMIT
-    dsn: str | None = None
 
 
 class Filling:
@@ -108,7 +108,7 @@ class Filling:
 
         What the second one writes, too, only lasts if the loader's position was where it is expected (`Loading.move`).
         """
-        if not number or self._job.dsn is None:
+        if not number:
             yield [self._connection]
             return
         try:
@@ -122,9 +122,9 @@ class Filling:
         finally:
             second.terminate()
 
-    async def _go_through(self, segments: AsyncGenerator[Finished], writing: Writing) -> None:
+    async def _go_through(self, folded: AsyncGenerator[Finished], writing: Writing) -> None:
         try:
-            async with aclosing(segments) as found:
+            async with aclosing(folded) as found:
                 async for segment in found:
                     await writing.begin(segment)
             await writing.end()

@@ -129,7 +129,7 @@ async def _load(run: Run) -> int:
     if stretch.source.incarnation != plan.kind.incarnation:
         raise OtherIncarnation(f"topic {stretch.source.name} was made anew while it was looked at: begin again")
     made = Loading(plan.model, run.generation, plan.build.dimensions)
-    job = Job(made, kafka, stretch, plan.ends, run.settings.park_limit, run.settings.dsn)
+    job = Job(made, run.settings.dsn, kafka, stretch, plan.ends, run.settings.park_limit)
     async with shown(run.settings.dsn, made.schema, run.told):
         return (await load(run.hold, job, run.told)).events
 

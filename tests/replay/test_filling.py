@@ -113,11 +113,11 @@ async def created(dsn: str, model: ReadModel, build: Build) -> loading.Loading:
         return await loading.create(connection, model, 2, build)
 
 
-def job(made: loading.Loading, log: Sequence[Sequence[Entry]], park_limit: int = 1000, dsn: str | None = None) -> Job:
+def job(dsn: str, made: loading.Loading, log: Sequence[Sequence[Entry]], park_limit: int = 1000) -> Job:
     """What there is to load."""
     ends = {partition: len(log[partition]) for partition in range(PARTITIONS)}
     stretch = Stretch(Identity(TOPIC, PARTITIONS, INCARNATION), TOPIC, dict.fromkeys(ends, 0), ends)
-    return Job(made, KafkaSettings(""), stretch, park_limit=park_limit, dsn=dsn)
+    return Job(made, dsn, KafkaSettings(""), stretch, park_limit=park_limit)
 
 
 def entry(model: ReadModel, partition: int, offset: int, kind: str, name: str) -> Entry:
@@ -204,7 +204,7 @@ async def check(dsn: str, trial: Trial, *, elsewhere: bool = False) -> None:
     made = await created(dsn, model, build)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "EVENTS", trial.segment)
-        await loaded(patch, dsn, job(made, log, dsn=dsn), there, trial.dies)
+        await loaded(patch, dsn, job(dsn, made, log), there, trial.dies)
     assert await held(connection, model, 2) == await held(connection, model, 1)
     assert await made.stage(connection) is Stage.LOADED
     assert await relations(connection, made.schema) == await relations(connection, f"{model.name}_g1")
@@ -250,7 +250,7 @@ async def test_what_postgres_refuses_is_parked(dsn: str, monkeypatch: pytest.Mon
     connection = await connect(dsn, application="a test")
     await connection.execute(BEGIN)
     await written(dsn, model, log)
-    await loaded(monkeypatch, dsn, job(await created(dsn, model, build), log, dsn=dsn), Log(log, 4))
+    await loaded(monkeypatch, dsn, job(dsn, await created(dsn, model, build), log), Log(log, 4))
     there = await held(connection, model, 2)
     assert there == await held(connection, model, 1)
     assert [row[1] for row in there["parked"]] == [1, 9]
@@ -267,11 +267,11 @@ async def test_it_stops_where_there_is_no_room(dsn: str, monkeypatch: pytest.Mon
     made = await created(dsn, model, build)
     monkeypatch.setattr("services.replay.reading.entries", Log(log, 4).entries)
     with pytest.raises(TooManyParked, match="documents/0@4"):
-        await load(connection, job(made, log, park_limit=2), Silent())
+        await load(connection, job(dsn, made, log, park_limit=2), Silent())
     assert (await made.resume(connection)).positions[0] == Position(4, 4)
     await connection.execute(SKIP, model.name, TOPIC, INCARNATION, 0, 1)
     await connection.execute('UPDATE documents_g2.parked SET skipped_at = now() WHERE "offset" = 1')
-    await load(connection, job(made, log, park_limit=2), Silent())
+    await load(connection, job(dsn, made, log, park_limit=2), Silent())
     assert [row[1] for row in (await held(connection, model, 2))["parked"]] == [1, 2, 4]
     await connection.close()
 
@@ -289,14 +289,14 @@ async def test_a_crash_of_postgres_begins_it_anew(dsn: str, monkeypatch: pytest.
     monkeypatch.setattr("services.replay.reading.entries", (dying := Log(log, 1)).entries)
     dying.dies_after = 4
     with pytest.raises(Died):
-        await load(connection, job(made, log), Silent())
+        await load(connection, job(dsn, made, log), Silent())
     unlogged = await connection.fetch(
         "SELECT relname FROM pg_class WHERE relnamespace = 'passages_g2'::regnamespace AND relpersistence = 'u'"
         " AND relkind = 'r'"
     )
     assert {row[0] for row in unlogged} == {"documents", "passages", "loading"}
     await connection.execute("TRUNCATE passages_g2.documents, passages_g2.passages, passages_g2.loading")
-    await loaded(monkeypatch, dsn, job(made, log), Log(log, 3))
+    await loaded(monkeypatch, dsn, job(dsn, made, log), Log(log, 3))
     assert await held(connection, model, 2) == await held(connection, model, 1)
     await connection.close()
 

@@ -92,7 +92,7 @@ async def begun(
     made = await created(dsn, MODEL, BUILD)
     patch.setattr(segments, "EVENTS", 4)
     patch.setattr("services.replay.reading.entries", log.entries)
-    return made, asyncio.create_task(load(connection, job(made, log.partitions, dsn=dsn), Silent()))
+    return made, asyncio.create_task(load(connection, job(dsn, made, log.partitions), Silent()))
 
 
 BESIDE = """
@@ -124,7 +124,7 @@ async def test_what_postgres_refuses_is_parked(
     """Found among what workers have folded, and parked as the writer parks it."""
     log = log_of([*ADDED, ("unstorable", "a"), *ADDED[1:]], ADDED)
     await written(dsn, MODEL, log)
-    await loaded(monkeypatch, dsn, job(await created(dsn, MODEL, BUILD), log, dsn=dsn), Log(log, 4))
+    await loaded(monkeypatch, dsn, job(dsn, await created(dsn, MODEL, BUILD), log), Log(log, 4))
     there = await held(connection, MODEL, 2)
     assert there == await held(connection, MODEL, 1)
     assert [row[1] for row in there["parked"]] == [8]
@@ -138,9 +138,9 @@ async def test_there_is_one_room_for_what_all_park(
     made = await created(dsn, MODEL, BUILD)
     monkeypatch.setattr("services.replay.reading.entries", Log(log, 4).entries)
     with pytest.raises(TooManyParked, match=r"documents/[01]@1"):  # in whichever partition is folded last
-        await load(connection, job(made, log, park_limit=2, dsn=dsn), Silent())
+        await load(connection, job(dsn, made, log, park_limit=2), Silent())
     assert len((await held(connection, MODEL, 2))["parked"]) == 2
     await connection.execute(SKIP, MODEL.name, TOPIC, INCARNATION, 0, 0)
     await connection.execute('UPDATE documents_g2.parked SET skipped_at = now() WHERE (partition, "offset") = (0, 0)')
-    assert (await load(connection, job(made, log, park_limit=2, dsn=dsn), Silent())).events == 5
+    assert (await load(connection, job(dsn, made, log, park_limit=2), Silent())).events == 5
     assert [row[:2] for row in (await held(connection, MODEL, 2))["parked"]] == [(0, 0), (0, 1), (1, 1)]

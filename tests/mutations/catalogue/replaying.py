@@ -3,7 +3,6 @@
 from tests.mutations.mutation import Mutation
 
 _REPLAY = "tests/replay/"
-_LIFECYCLE = "projections/generations/lifecycle.py"
 
 MUTATIONS = (
     Mutation(
@@ -98,7 +97,7 @@ MUTATIONS = (
     Mutation(
         "previous-forgotten",
         "Rolling back sends readers to the generation that was live before.",
-        _LIFECYCLE,
+        "projections/generations/lifecycle.py",
         "SET live = p.previous, previous = p.live\n",
         "SET live = p.previous\n",
         (_REPLAY + "test_promoting.py::test_there_and_back_and_the_rest_goes",),
